@@ -26,7 +26,7 @@ import { drawingSizeOf, readSides, sidesOf } from "./generate/drawing_size.ts";
 import { contentsOf } from "./generate/contents.ts";
 import { expectFitting } from "./generate/fitting.ts";
 import { findLoras, schedulesOf, strengthsOf } from "./generate/lora.ts";
-import { pathsOf } from "./generate/named_files.ts";
+import { pathsOf, readControlNet } from "./generate/named_files.ts";
 import { previewsTo } from "./generate/preview.ts";
 import { recipeOf, recipeOfPicture } from "./generate/recipe.ts";
 import { tellDifferences } from "./generate/replay.ts";
@@ -45,7 +45,11 @@ const className = await expectFitting(model, settings, given);
 
 if (settings.plan) {
   const { controlnet: nets, "t2i-adapter": t2i, "ip-adapter": ip } = settings;
-  const beside = { controlnet: pathsOf(nets), adapter: pathsOf(t2i), ipAdapters: pathsOf(ip) };
+  const beside = {
+    controlnet: pathsOf(nets, readControlNet),
+    adapter: pathsOf(t2i),
+    ipAdapters: pathsOf(ip),
+  };
   const batch = settings.cache === undefined ? Math.min(settings.count, BATCH) : 1;
   const size = drawingSizeOf(className, settings, batch, await readSides(className, settings));
   console.log(
@@ -67,7 +71,7 @@ using pipeline = await phase(
   "load",
   DiffusionPipeline.fromPretrained(model, {
     ...{ dtype, memory, quantize, base, config, variant, vae, onProgress },
-    controlnet: pathsOf(settings.controlnet),
+    controlnet: pathsOf(settings.controlnet, readControlNet),
     adapter: pathsOf(settings["t2i-adapter"]),
   }),
 );

@@ -8,7 +8,7 @@ import { IP_ADAPTER } from "../../src/pipelines/ip_adapter.ts";
 import { modelsOf } from "../../src/pipelines/memory/acquire.ts";
 import { folderOf } from "../../src/pipelines/open_parts.ts";
 import { fingerprintOfFile, fingerprintOfModel, fingerprintOfPart } from "./fingerprint.ts";
-import { readEmbedding, readLora, readScaled } from "./named_files.ts";
+import { readControlNet, readEmbedding, readLora, readScaled } from "./named_files.ts";
 import type { Settings } from "./options.ts";
 
 /** Fingerprints of files that decide how a picture looks, by their names in a recipe. */
@@ -69,6 +69,8 @@ export function placeIn(setting: Addition, text: string): string {
       return readEmbedding(text).path;
     case "vae":
       return text;
+    case "controlnet":
+      return readControlNet(text).path;
     default:
       return readScaled(text).path;
   }

@@ -1,17 +1,16 @@
 import { type Device, loadImage, manualSeed, OutOfMemoryError, type Tensor } from "denoise";
-import { AutoencoderTiny } from "denoise/models";
 import type { AnyPipeline, RunOptions, StepCache } from "denoise/pipelines";
 import { schedulerNamed } from "denoise/schedulers";
-import type { Size } from "../command_line/options.ts";
+import { free } from "../../src/tensor/mod.ts";
+import { beginChange, type BeginSettings, expectBegin } from "./begin_change.ts";
 import { readCache } from "./cache.ts";
-import { readMode } from "./control_mode.ts";
-import { expectShape, type HiresSettings, seesPictures } from "./hires.ts";
+import { controlOptions, type ControlSettings } from "./controlling.ts";
+import { expectShape, type HiresSettings } from "./hires.ts";
 import { overlaid } from "./mask_blur.ts";
-import { readScaled } from "./named_files.ts";
 import type { Settings } from "./options.ts";
 import { type ChangingParts, pipelineFor, pipelineOf, takesReferences } from "./task_pipelines.ts";
-import { inTwoPasses, type Pass } from "./two_passes.ts";
-import { usualSize } from "./usual.ts";
+import { covering, inTwoPasses, type Pass } from "./two_passes.ts";
+import { firstSize } from "./usual.ts";
 import { noisesOf, readVariation, type VariationSettings } from "./variation.ts";
 
 /** Options by which one run differs from the next with the same settings. */
@@ -34,6 +33,8 @@ type PassHow = Omit<How, "hiresSteps">;
 type RunSettings =
   & HiresSettings
   & VariationSettings
+  & ControlSettings
+  & BeginSettings
   & {
     readonly [Name in RunSetting]?: Settings[Name] | undefined;
   };
@@ -50,10 +51,7 @@ type RunSetting =
   | "size"
   | "scheduler"
   | "strength"
-  | "mask-blur"
-  | "controlnet"
-  | "control-mode"
-  | "t2i-adapter";
+  | "mask-blur";
 
 /** Pictures that a GPU draws at once. */
 export const BATCH = 8;
@@ -76,17 +74,20 @@ export interface Pictures {
   readonly ip: readonly Tensor[];
 }
 
-/** Reads the pictures that settings name: to be changed, in the size that is drawn where one is said. */
+/**
+ * Reads the pictures that settings name: to be changed, in the size that is drawn where one is said. Those that control two passes
+ * are as they are, since each pass has its size, and so is one whose latents are resized.
+ */
 export async function loadPictures(
-  { image = [], mask, control = [], "ip-image": ip = [], size }: Settings,
+  { image = [], mask, control = [], "ip-image": ip = [], size, hires, resize }: Settings,
   { asTheyAre }: { asTheyAre: boolean },
 ): Promise<Pictures> {
   const sides = size && !asTheyAre ? [size.height, size.width] as const : undefined;
   const load = (path: string) => loadImage(path, { size: sides });
   return {
-    images: await Promise.all(image.map(load)),
+    images: await Promise.all(image.map((path) => resize === "latents" ? loadImage(path) : load(path))),
     mask: mask === undefined ? undefined : await load(mask),
-    control: await Promise.all(control.map(load)),
+    control: await Promise.all(control.map((path) => hires ? loadImage(path) : load(path))),
     ip: await Promise.all(ip.map((path) => loadImage(path))),
   };
 }
@@ -108,34 +109,18 @@ export function drawing(pipeline: AnyPipeline, settings: RunSettings, pictures: 
   if (settings.scheduler !== undefined) {
     parts.scheduler = schedulerNamed(settings.scheduler).from(parts.scheduler);
   }
+  expectBegin(parts, settings);
   const task = { image: images.length > 0, mask: mask !== undefined, control: control.length > 0 };
   const chosen = pipelineOf(pipeline, task);
   const changed = takesReferences(pipeline) && images.length > 0 ? images : images[0];
-  const isControlled = "controlnet" in parts;
-  const scales = settings.controlnet?.map((text) => readScaled(text).scale);
-  const seesLatents = "transformer" in parts; // of the picture: Z-Image's ControlNet, and all of FLUX.1
-  const controlling = seesLatents && isControlled && "textEncoder2" in parts
-    ? {
-      controlImage: control,
-      controlnetConditioningScale: scales,
-      controlMode: settings["control-mode"]?.map(readMode),
-    }
-    : seesLatents
-    ? { controlImage: control[0], controlnetConditioningScale: scales?.[0] }
-    : isControlled && { ...changed ? { controlImage: control } : {}, controlnetConditioningScale: scales };
-  const image = isControlled && !seesLatents && !changed ? control : changed;
-  const adapting = "adapter" in parts && {
-    image: control,
-    adapterConditioningScale: settings["t2i-adapter"]?.map((text) => readScaled(text).scale),
-  };
-  const size = settings.size ?? usualSize(parts);
   const f = parts.vae.scaleFactor;
-  const patch = /^Flux2/.test(chosen.constructor.name) ? 2 : 1; // which draws its noise in patches of 2×2 latents
-  const passBy = (chosen: AnyPipeline, size: Size, before: number): Pass<PassHow> => (seeds, how, given) =>
+  const patch = takesReferences(pipeline) ? 2 : 1; // FLUX.2 draws its noise in patches of 2×2 latents
+  const streamsOf = (seeds: readonly bigint[]) => noisesOf(seeds, settings, f * patch);
+  const passBy = (chosen: AnyPipeline): Pass<PassHow> => (seeds, how, given) =>
     chosen.run({
       ...how,
       numImagesPerPrompt: seeds.length,
-      generator: noisesOf(seeds, settings, { ...size, f: f * patch, before }),
+      generator: streamsOf(seeds),
       prompt: settings.prompt,
       negativePrompt: settings.negative,
       promptSyntax: settings["prompt-syntax"],
@@ -146,39 +131,71 @@ export function drawing(pipeline: AnyPipeline, settings: RunSettings, pictures: 
       clipSkip: settings["clip-skip"],
       maxSequenceLength: settings["max-sequence-length"],
       ...settings.size,
-      image,
+      image: changed,
       strength: settings.strength,
       mask,
-      ...controlling,
-      ...adapting,
       ...ip.length > 0 ? { ipAdapterImage: ip } : {},
       ...given,
     });
-  const pass = passBy(chosen, size, 0);
+  const pass = passBy(chosen);
+  const controlling = controlOptions(pipeline, settings, control, {
+    changes: changed !== undefined,
+    pass: 1,
+  });
+  const first: Pass<PassHow> = (seeds, how, given) => pass(seeds, how, { ...controlling, ...given });
   const { hires } = settings;
   if (hires === undefined) {
     const { "mask-blur": blur } = settings;
     const [original] = images;
     return async (seeds, { hiresSteps: _, ...how }) => {
-      const drawn = (await pass(seeds, how, {})).images;
+      const generator = streamsOf(seeds);
+      const { signal, onNotice } = how;
+      const image = original &&
+        await beginChange(parts as ChangingParts, settings, { image: original, mask }, {
+          generator,
+          signal,
+          onNotice,
+        });
+      const run = first(seeds, how, image ? { image, generator } : {});
+      const drawn = (await run.finally(() => free(image))).images;
       return blur === undefined || !original || !mask
         ? drawn
         : await overlaid(drawn, { image: original, mask, blur });
     };
   }
+  const size = firstSize(
+    parts,
+    settings,
+    control.map(({ shape }) => ({ height: shape[2]!, width: shape[3]! })),
+  );
   expectShape(size, hires);
   const { "hires-scheduler": name } = settings;
   const scheduler = name === undefined ? parts.scheduler : schedulerNamed(name).from(own);
-  const changing = pipelineFor({ ...parts, scheduler } as ChangingParts, { image: true, mask: false });
-  const encoderDraws = seesPictures(settings) && !(parts.vae instanceof AutoencoderTiny);
-  const second = passBy(changing, hires, encoderDraws ? 1 : 0);
-  const words = {
+  const changing = { ...task, image: true };
+  const second = passBy(pipelineFor({ ...parts, scheduler } as ChangingParts, changing));
+  const given = {
     prompt: settings["hires-prompt"] ?? settings.prompt,
     negativePrompt: settings["hires-negative"] ?? settings.negative,
+    guidanceScale: settings.guidance ?? usualGuidance(pipeline),
   };
-  const again: Pass<PassHow> = (seeds, how, given) => second(seeds, how, { ...words, ...given });
-  const both = inTwoPasses(pass, again, { ...settings, hires }, f);
+  const again: Pass<PassHow> = async (seeds, how, changed) => {
+    const seen = await Promise.all(control.map((one) => covering(one, size, hires)));
+    try {
+      const controlling = controlOptions(pipeline, settings, seen, { changes: true, pass: 2 });
+      return await second(seeds, how, { ...given, ...controlling, ...changed });
+    } finally {
+      free(...seen);
+    }
+  };
+  const isFlow = "transformer" in parts;
+  const both = inTwoPasses(first, again, { ...settings, hires }, { size, f, isFlow });
   return (seeds, { hiresSteps, ...how }) => both(seeds, how, hiresSteps);
+}
+
+/** The guidance of a first pass where none is said, if that of pipelines that change pictures is another. */
+function usualGuidance({ parts }: AnyPipeline): number | undefined {
+  const isPlainFlux = "transformer" in parts && "textEncoder2" in parts && !("controlnet" in parts);
+  return isPlainFlux && parts.transformer.config.guidance_embeds ? 3.5 : undefined;
 }
 
 /**

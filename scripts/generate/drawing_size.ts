@@ -17,6 +17,7 @@ type SizeSettings = {
     Name in
       | "size"
       | "hires"
+      | "resize"
       | "hires-upscaler"
       | "steps"
       | "negative"
@@ -47,9 +48,9 @@ export function drawingSizeOf(
   { images, control }: Named,
 ): DrawingSize {
   const { hires, steps, negative, guidance, "true-cfg": trueCfg = 1 } = settings;
-  const size = hires && areaOf(hires) > areaOf(settings.size) ? hires : settings.size; // the larger pass
   const usual = {
-    ...size,
+    ...settings.size,
+    hires: hires ?? (settings.resize === "latents" ? imageSize(images) : undefined), // what is encoded or drawn
     batch,
     steps,
     tokens: settings["max-sequence-length"],
@@ -64,13 +65,16 @@ export function drawingSizeOf(
     const seen = images.map(referenceSize);
     return { ...usual, from: seen[0], seen };
   }
-  if (size === hires && seesPictures(settings)) return { ...usual, encodes: true };
   const isBeside = control.length > 0 && /^(Flux|ZImage)/.test(className); // a UNet's ControlNets see its pixels
-  return { ...usual, from: images[0] ?? control[0], encodes: images.length > 0 || isBeside };
+  return {
+    ...usual,
+    from: images[0] ?? control[0],
+    encodes: images.length > 0 || isBeside || seesPictures(settings),
+  };
 }
 
-function areaOf(size: Size | undefined): number {
-  return size ? size.width * size.height : 0;
+function imageSize([first]: readonly Sides[]): Size | undefined {
+  return first && { height: first[0], width: first[1] };
 }
 
 /** Sides of the pictures that settings name, read from their files; Kontext, which is made for one, has one at least. */

@@ -34,7 +34,7 @@ export const upscalerNames = Object.keys(UPSCALERS) as UpscalerName[];
 
 /** Settings of a second pass in another size, as A1111's "hires fix" has it. */
 export interface HiresSettings {
-  /** Stable Diffusion and XL: the size of a second pass, in pixels, which draws what the first drew once more. */
+  /** Stable Diffusion, XL, FLUX.1, Z-Image: the size of a second pass, in pixels, which draws what the first drew once more. */
   readonly hires?: Size | undefined;
   /** How what the first drew is made larger: its latents, or its picture. */
   readonly "hires-upscaler"?: UpscalerName | undefined;

@@ -1,6 +1,7 @@
 import { expectReadable } from "../../src/pipelines/prompt_weights/weighted_prompt.ts";
 import { pipelinesWith } from "../../src/pipelines/run_options.ts";
 import { hiresNames } from "./hires.ts";
+import { type NamedControlNet, readControlNet } from "./named_files.ts";
 import type { Given } from "./options.ts";
 
 /** The option of `run` that each option becomes, whose pipelines take it. */
@@ -13,13 +14,15 @@ const IN_RUN: Partial<Record<keyof Given, string>> = {
   cache: "cache",
   "clip-skip": "clipSkip",
   "max-sequence-length": "maxSequenceLength",
-  variation: "latents", // as they begin with noise
-  "seed-size": "latents",
+  variation: "prompt", // what is drawn from noise alone has its seed's
+  "seed-size": "prompt",
   size: "width",
   image: "image",
   strength: "strength",
   mask: "mask",
   "mask-blur": "mask",
+  "mask-content": "mask",
+  resize: "strength",
   scheduler: "prompt", // what is drawn from noise alone keeps its own
   lora: "prompt",
   embedding: "ipAdapterImage", // as Stable Diffusion and XL
@@ -28,8 +31,12 @@ const IN_RUN: Partial<Record<keyof Given, string>> = {
   prompt: "prompt",
 };
 
-/** Those that draw in two passes. */
-const IN_TWO_PASSES = ["StableDiffusionPipeline", "StableDiffusionXLPipeline"];
+/** Those that draw in two passes: from noise, where others of their family change what came of that. */
+const IN_TWO_PASSES = [
+  ...["StableDiffusionPipeline", "StableDiffusionXLPipeline", "StableDiffusionControlNetPipeline"],
+  ...["StableDiffusionXLControlNetPipeline", "FluxPipeline", "FluxControlPipeline", "FluxControlNetPipeline"],
+  "ZImagePipeline",
+];
 
 /** The pipelines that take a setting, by its name. */
 const TAKERS: readonly (readonly [name: string, pipelines: readonly string[]])[] = [
@@ -86,11 +93,29 @@ export function misfitTogether(said: Said, { setting }: Words): Misfit | undefin
     } too, the picture ${what}`;
     return { name, message };
   }
-  if (said["mask-blur"] !== undefined && said["mask"] === undefined) {
-    const message = `Cannot take ${setting("mask-blur")} alone: expected ${
-      setting("mask")
-    } too, whose edge it softens`;
-    return { name: "mask-blur", message };
+  for (
+    const [name, what] of [["mask-blur", "whose edge it softens"], [
+      "mask-content",
+      "which it is in",
+    ]] as const
+  ) {
+    if (said[name] === undefined || said["mask"] !== undefined) continue;
+    return { name, message: `Cannot take ${setting(name)} alone: expected ${setting("mask")} too, ${what}` };
+  }
+  if (said["resize"] === "latents" && (said["image"] === undefined || said["mask"] !== undefined)) {
+    const why = said["mask"] === undefined
+      ? `alone: expected ${setting("image")} too, whose latents they are`
+      : `with ${setting("mask")}: expected pixels`;
+    return { name: "resize", message: `Cannot take ${setting("resize")} latents ${why}` };
+  }
+  const ofPass = said["hires"] === undefined
+    ? controlNetsIn(said).find(({ pass }) => pass !== undefined)
+    : undefined;
+  if (ofPass) {
+    const message = `Cannot take pass=${ofPass.pass} of a ${setting("controlnet")}: expected ${
+      setting("hires")
+    } too, the size of the second pass`;
+    return { name: "controlnet", message };
   }
   const second = said["hires"] === undefined
     ? hiresNames.find((name) => said[name] !== undefined)
@@ -103,20 +128,14 @@ export function misfitTogether(said: Said, { setting }: Words): Misfit | undefin
   }
   const other = said["hires"] === undefined
     ? undefined
-    : (["image", "controlnet", "t2i-adapter"] as const).find((name) => said[name] !== undefined);
+    : (["image", "t2i-adapter"] as const).find((name) => said[name] !== undefined);
   if (other) {
-    const message = `Cannot take ${setting("hires")} with ${setting(other)}: ` +
-      "the first of two passes draws from noise and words alone";
-    return { name: "hires", message };
+    const why = other === "image"
+      ? "the first of two passes draws from noise"
+      : "these draw from noise, as a second pass does not";
+    return { name: "hires", message: `Cannot take ${setting("hires")} with ${setting(other)}: ${why}` };
   }
-  const noise = said["image"] === undefined
-    ? undefined
-    : (["variation", "seed-size"] as const).find((name) => said[name] !== undefined);
-  if (noise === undefined) return undefined;
-  const message = `Cannot take ${setting(noise)} with ${
-    setting("image")
-  }: it is for pictures that are drawn from noise alone`;
-  return { name: noise, message };
+  return undefined;
 }
 
 /** A prompt that its syntax does not read, or that names LoRAs as A1111's do; `lora` says where those belong. */
@@ -164,6 +183,12 @@ export function misfitOf(className: string, said: Said, words: Words): Misfit | 
       message: `Cannot take several ${setting("controlnet")} with Z-Image: it takes one`,
     };
   }
+  if (!family.startsWith("StableDiffusion") && controlNetsIn(said).some(({ favor }) => favor !== undefined)) {
+    return refuse("controlnet", `and favor= with ${model}: it is for Stable Diffusion and XL`);
+  }
+  if (family === "ZImage" && controlNetsIn(said).some(({ between }) => between !== undefined)) {
+    return refuse("controlnet", "and from= or to= with Z-Image: its ControlNet counts in all steps");
+  }
   if (isAdapted && !/^StableDiffusion/.test(family)) {
     return refuse("t2i-adapter", `with ${model}: it is for Stable Diffusion and XL`);
   }
@@ -199,6 +224,13 @@ export function misfitOf(className: string, said: Said, words: Words): Misfit | 
       name: "image",
       message: `Cannot take several ${setting("image")} with ${what}: it changes one picture`,
     };
+  }
+  const content = said["mask-content"];
+  if ((content === "noise" || content === "nothing") && /^FluxFill|^ZImageControlNet/.test(pipeline)) {
+    return refuse(
+      "mask-content",
+      `${content} with ${what}: it sees the picture beside it; take original or fill`,
+    );
   }
   const odd = refusalOf(pipeline, said);
   if (!odd) return undefined;
@@ -254,6 +286,12 @@ function whose(pipelines: readonly string[], own: string): string[] {
   const plain = (name: string) => name.replace(/(ControlNet|Adapter)?(Img2Img|Inpaint)?Pipeline$/, "");
   const families = [...new Set(pipelines.map(plain))];
   return families.includes(plain(own)) ? [...pipelines] : families;
+}
+
+/** The ControlNets that are named; where it is only said that there are some, none. */
+function controlNetsIn(said: Said): NamedControlNet[] {
+  const named = [said["controlnet"] ?? []].flat();
+  return named.filter((text) => typeof text === "string").map(readControlNet);
 }
 
 function countOf(said: Said, name: string): number {

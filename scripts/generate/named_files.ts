@@ -4,7 +4,7 @@ import { scaleBetween } from "denoise/pipelines";
 /** The largest strength: far over all that draws a picture, and far below what f16 holds. */
 export const STRONGEST = 1000;
 
-/** A file or repository with a strength, as `--controlnet PATH_OR_REPO[:SCALE]` names it. */
+/** A file or repository with a strength, as `--ip-adapter PATH_OR_REPO[:SCALE]` names it. */
 export interface Scaled {
   path: string;
   scale: number;
@@ -28,32 +28,75 @@ export function readScaled(text: string): Scaled {
   throw new TypeError("expected PATH_OR_REPO or PATH_OR_REPO:0.8");
 }
 
-/** The paths of such texts. */
-export function pathsOf(texts: readonly string[] | undefined): string[] | undefined {
-  return texts?.map((text) => readScaled(text).path);
+/** The paths of such texts, or of others that `read` reads. */
+export function pathsOf(
+  texts: readonly string[] | undefined,
+  read: (text: string) => { readonly path: string } = readScaled,
+): string[] | undefined {
+  return texts?.map((text) => read(text).path);
 }
 
 /** Reads the name of a LoRA and what follows it. */
 export function readLora(text: string): NamedLora {
-  const [front, ...others] = text.split(/:(?=(?:blocks|from|to)=)/);
+  const { front, given } = partsOf(text, ["blocks", "from", "to"]);
+  const { blocks } = given;
+  if (blocks !== undefined) readBlockWeights(blocks);
+  return { ...readScaled(front), blocks, between: betweenOf(given) };
+}
+
+/** A ControlNet as `--controlnet PATH_OR_REPO[:SCALE][:from=…][:to=…][:favor=…][:pass=…]` names it. */
+export interface NamedControlNet extends Scaled {
+  /** The parts of the steps between which it counts. */
+  between: readonly [from: number, to: number] | undefined;
+  /** What counts more where it and the prompt differ, as A1111's control modes have it. */
+  favor: "prompt" | "control" | undefined;
+  /** The one of two passes that it controls; both by default. */
+  pass: 1 | 2 | undefined;
+}
+
+/** Reads the name of a ControlNet and what follows it. */
+export function readControlNet(text: string): NamedControlNet {
+  const { front, given } = partsOf(text, ["from", "to", "favor", "pass"]);
+  const { favor, pass } = given;
+  if (favor !== undefined && favor !== "prompt" && favor !== "control") {
+    throw new TypeError(`expected favor=prompt or favor=control, got favor=${favor}`);
+  }
+  if (pass !== undefined && pass !== "1" && pass !== "2") {
+    throw new TypeError(`expected pass=1 or pass=2, got pass=${pass}`);
+  }
+  return {
+    ...readScaled(front),
+    between: betweenOf(given),
+    favor,
+    pass: pass === undefined ? undefined : pass === "1" ? 1 : 2,
+  };
+}
+
+/** What stands before the first `:name=`, and the values behind. */
+function partsOf<Name extends string>(
+  text: string,
+  names: readonly Name[],
+): { front: string; given: { readonly [N in Name]?: string } } {
+  const [front, ...others] = text.split(new RegExp(`:(?=(?:${names.join("|")})=)`));
   const given = Object.fromEntries(
     others.map((one) => [one.split("=")[0]!, one.slice(one.indexOf("=") + 1)]),
-  );
-  const { blocks, from, to } = given as { blocks?: string; from?: string; to?: string };
-  if (Object.keys(given).length < others.length) {
-    throw new TypeError("expected each of blocks, from and to once");
-  }
-  if (blocks !== undefined) readBlockWeights(blocks);
+  ) as { [N in Name]?: string };
+  if (Object.keys(given).length === others.length) return { front: front!, given };
+  throw new TypeError(`expected each of ${names.join(", ")} once`);
+}
+
+function betweenOf(
+  { from, to }: { readonly from?: string; readonly to?: string },
+): readonly [from: number, to: number] | undefined {
   for (const part of [from, to]) {
     if (part !== undefined && !isNumber(part)) {
       throw new TypeError("expected PATH_OR_REPO:0.8:from=0.2:to=0.8");
     }
   }
-  const between = from === undefined && to === undefined
-    ? undefined
-    : [Number(from ?? 0), Number(to ?? 1)] as const;
-  if (between) scaleBetween(1, ...between); // refuses them
-  return { ...readScaled(front!), blocks, between };
+  if (from === undefined && to === undefined) return undefined;
+  const between = [Number(from ?? 0), Number(to ?? 1)] as const;
+  scaleBetween(1, ...between); // refuses them
+  return between;
 }
 
 /** A textual inversion as `--embedding PATH_OR_REPO[=TOKEN]` names it. */

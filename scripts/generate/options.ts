@@ -1,11 +1,12 @@
 import { schedulerNamed } from "denoise/schedulers";
 import type { Values } from "../command_line/options.ts";
 import * as option from "../command_line/options.ts";
+import { maskContents, resizings } from "./begin_change.ts";
 import { readCache } from "./cache.ts";
 import { readMode } from "./control_mode.ts";
 import { upscalerNames } from "./hires.ts";
 import { MOST_BLUR } from "./mask_blur.ts";
-import { readEmbedding, readLora, readScaled, STRONGEST } from "./named_files.ts";
+import { readControlNet, readEmbedding, readLora, readScaled, STRONGEST } from "./named_files.ts";
 import { readPreview } from "./preview.ts";
 import { EMBEDDED, STEPS } from "./usual.ts";
 import { readVariation } from "./variation.ts";
@@ -44,10 +45,12 @@ export const options = {
   vae: option.model("another autoencoder, e.g. madebyollin/taesd"),
   controlnet: option.list({
     ...checked(
-      "a ControlNet, for which --control has a picture, e.g. lllyasviel/sd-controlnet-canny:0.8",
-      readScaled,
+      "a ControlNet, for which --control has a picture, e.g. lllyasviel/sd-controlnet-canny:0.8; from= and to= are parts of " +
+        "the steps between which it counts, favor=prompt or favor=control says what counts more (A1111's control modes), " +
+        "pass=1 or pass=2 which of two passes it controls",
+      readControlNet,
     ),
-    takes: "PATH_OR_REPO[:SCALE]",
+    takes: "PATH_OR_REPO[:SCALE][:from=N][:to=N][:favor=WHAT][:pass=N]",
   }),
   "t2i-adapter": option.list({
     ...checked(
@@ -118,7 +121,7 @@ export const options = {
   },
   size: option.size("in pixels; default: what the model was trained for, or the size of --image"),
   hires: option.size(
-    "Stable Diffusion and XL: draws what came of --size once more in this size, from its latents, made larger",
+    "Stable Diffusion, XL, FLUX.1 and Z-Image: draws what came of --size once more in this size, from its latents, made larger",
   ),
   "hires-upscaler": option.choice("how they are made larger; default: latent", upscalerNames),
   "hires-strength": option.number("how much is drawn anew then; default: 0.7", { over: 0, most: 1 }),
@@ -142,6 +145,15 @@ export const options = {
     "keeps what the mask leaves out, to the last bit, behind an edge that is soft by so many pixels, e.g. 4; default: all " +
       "is decoded, which changes it a little",
     { over: 0, most: MOST_BLUR },
+  ),
+  "mask-content": option.choice(
+    "what is within --mask before it is drawn anew: fill are the colours around it, blurred, noise and nothing are latents; " +
+      "default: original",
+    maskContents,
+  ),
+  resize: option.choice(
+    "how --image gets --size: as pixels, or as latents, which are drawn of it as it is; default: pixels",
+    resizings,
   ),
   count: option.count("pictures", 1, 1, 1_000_000),
   dtype: option.choice("of weights; default: f16 on a GPU that computes in it", ["f32", "f16"]),

@@ -40,6 +40,8 @@ export const KEPT = [
   "strength",
   "mask",
   "mask-blur",
+  "mask-content",
+  "resize",
   "quantize",
 ] as const;
 

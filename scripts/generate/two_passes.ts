@@ -1,6 +1,6 @@
 import { scope, type Tensor } from "denoise";
 import { interpolate, type InterpolateOptions } from "denoise/ops";
-import type { PreviewOptions, RunOptions } from "denoise/pipelines";
+import { type PreviewOptions, type RunOptions, unpackLatents } from "denoise/pipelines";
 import { resizeImage } from "../../src/io/images/resize.ts";
 import { free } from "../../src/tensor/mod.ts";
 import type { Size } from "../command_line/options.ts";
@@ -18,15 +18,24 @@ export type Pass<How> = (
   given: Readonly<Record<string, unknown>>,
 ) => Promise<{ images: Tensor; latents?: Tensor }>;
 
+/** What two passes need to know of their model, and of the first. */
+interface FirstPass {
+  /** In pixels. */
+  readonly size: Size;
+  /** Pixels to a latent. */
+  readonly f: number;
+  /** True for transformers, which round the steps that a strength leaves up, and pack their latents. */
+  readonly isFlow: boolean;
+}
+
 /**
- * Draws in one size, and what came of it, made larger, once more with noise of the same seed (A1111's "hires fix"). `f`:
- * pixels to a latent.
+ * Draws in one size, and what came of it, made larger, once more with noise of the same seed (A1111's "hires fix").
  */
 export function inTwoPasses<How extends Stepping>(
   first: Pass<How>,
   second: Pass<How>,
   settings: HiresSettings & { readonly hires: Size },
-  f: number,
+  { size, f, isFlow }: FirstPass,
 ): (seeds: readonly bigint[], how: How, steps: number | undefined) => Promise<Tensor> {
   const { hires, "hires-upscaler": name = "latent", "hires-strength": strength } = settings;
   const upscaler: Upscaler = UPSCALERS[name];
@@ -42,18 +51,18 @@ export function inTwoPasses<How extends Stepping>(
         return onStep?.(step, t, x, steps + taken);
       },
       preview: preview && amongAll(preview, 0, taken),
-    }, isLatent ? { outputType: "latent" } : {});
+    }, { ...size, ...isLatent ? { outputType: "latent" } : {} });
     let image: Tensor | undefined;
     try {
       image = isLatent
-        ? upscaled(small.images, latentsOf(hires, f), upscaler)
+        ? upscaled(small.images, latentsOf(size, f), latentsOf(hires, f), upscaler)
         : await resizeImage(small.images, [hires.height, hires.width], { ...upscaler, fit: "crop" });
       const { images } = await second(seeds, {
         ...how,
         numInferenceSteps: of,
         onStep: (step, t, x, steps) => onStep?.(before + step, t, x, before + steps),
         preview: preview && amongAll(preview, before, 0),
-      }, { ...hires, image, strength: Math.min(1, (taken + 0.5) / of) });
+      }, { ...hires, image, strength: Math.min(1, (taken + (isFlow ? -0.5 : 0.5)) / of) });
       return images;
     } finally {
       free(image, small.images, small.latents);
@@ -78,12 +87,30 @@ function latentsOf({ width, height }: Size, f: number): Size {
   return { width: width / f, height: height / f };
 }
 
-/** Makes x [B, C, h, w] so large that it covers a size, and cuts that out of its middle. → [B, C, H, W] */
-function upscaled(x: Tensor, to: Size, how: Pick<InterpolateOptions, "mode" | "antialias">): Tensor {
-  const [h, w] = x.shape.slice(2) as [number, number];
-  const { height, width } = coverOf({ width: w, height: h }, to);
-  const [top, left] = [Math.floor((height - to.height) / 2), Math.floor((width - to.width) / 2)];
+/** Makes latents [B, C, h, w], or such packed, so large that they cover a size, and cuts that out of their middle. → [B, C, H, W] */
+function upscaled(
+  latents: Tensor,
+  from: Size,
+  to: Size,
+  how: Pick<InterpolateOptions, "mode" | "antialias">,
+): Tensor {
+  const { height, width } = coverOf(from, to);
   using made = scope();
-  const large = interpolate(x, { ...how, size: [height, width] });
-  return made.keep(large.slice(2, top, top + to.height).slice(3, left, left + to.width).clone());
+  const x = latents.rank === 3 ? unpackLatents(latents, [from.height, from.width]) : latents;
+  return made.keep(middleOf(interpolate(x, { ...how, size: [height, width] }), to));
+}
+
+/** A picture that controlled a first pass, for the second: what of it belongs to the part that is drawn once more. A copy. */
+export async function covering(picture: Tensor, first: Size, hires: Size): Promise<Tensor> {
+  const { height, width } = coverOf(first, hires);
+  const large = await resizeImage(picture, [height, width]);
+  using made = scope(large);
+  return made.keep(middleOf(large, hires));
+}
+
+/** Cuts a size out of the middle. x [B, C, h, w] */
+function middleOf(x: Tensor, { width, height }: Size): Tensor {
+  const [h, w] = x.shape.slice(2) as [number, number];
+  const [top, left] = [Math.floor((h - height) / 2), Math.floor((w - width) / 2)];
+  return x.slice(2, top, top + height).slice(3, left, left + width).clone();
 }

@@ -1,4 +1,5 @@
 import type { AnyParts } from "denoise/pipelines";
+import { multipleOf as multipleOfAdapters } from "../../src/pipelines/t2i_adapter/adapters.ts";
 import type { Size } from "../command_line/options.ts";
 
 /** The model that comes with Denoise, from the folder of the repository. */
@@ -33,4 +34,26 @@ export function usualSize(parts: AnyParts): Size {
   const f = "vae" in parts ? parts.vae.scaleFactor : 1;
   const [h, w] = "unet" in parts ? parts.unet.sampleSize : [128, 128]; // transformers for 1024 x 1024
   return { width: f * w, height: f * h };
+}
+
+/** The size of a first pass: as it is said, else that of the first picture that controls it, less what the model cannot draw. */
+export function firstSize(
+  parts: AnyParts,
+  { size }: { readonly size?: Size | undefined },
+  [control]: readonly Size[],
+): Size {
+  return size ?? (control ? drawnOf(parts, control) : usualSize(parts));
+}
+
+/** A picture's size, less what the model cannot draw. */
+export function drawnOf(parts: AnyParts, { width, height }: Size): Size {
+  const multiple = multipleOf(parts);
+  return { width: width - width % multiple, height: height - height % multiple };
+}
+
+/** Divisor of a picture's sides, in pixels; a token of transformers covers 2 x 2 latents, T2I-Adapters have their own. */
+export function multipleOf(parts: AnyParts): number {
+  if (!("vae" in parts)) return 1;
+  if ("adapter" in parts) return multipleOfAdapters(parts as Parameters<typeof multipleOfAdapters>[0]);
+  return parts.vae.scaleFactor * ("transformer" in parts ? 2 : 1);
 }

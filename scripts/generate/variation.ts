@@ -36,65 +36,62 @@ export function strengthIn(variation: string): string {
   return variation.slice(variation.indexOf(":") + 1);
 }
 
-/** Noise that a run begins with. */
-interface NoiseSize extends Size {
-  /** Pixels to a latent. */
-  readonly f: number;
-  /** Draws of the run before that of its noise: one where the encoder draws a picture's latents. */
-  readonly before: number;
-}
-
-/** The streams of some pictures' noise, by their seeds, or those of their variations, for pictures of a size. */
+/**
+ * The streams of some pictures' noise, by their seeds, or those of their variations. `f`: pixels to a latent, or to what else the
+ * noise is drawn for.
+ */
 export function noisesOf(
   seeds: readonly bigint[],
   { seed = 0n, variation, "seed-size": from }: VariationSettings,
-  { width, height, f, before }: NoiseSize,
+  f: number,
 ): TorchGenerator[] {
   if (variation === undefined && from === undefined) return seeds.map((seed) => manualSeed(seed));
   const strength = variation === undefined ? 0 : readVariation(variation).strength;
-  const latents = ({ width, height }: Size) => ({
-    width: Math.floor(width / f),
-    height: Math.floor(height / f),
-  });
-  const sizes = { whole: latents({ width, height }), part: from && latents(from) };
+  const part = from && { width: Math.floor(from.width / f), height: Math.floor(from.height / f) };
   return seeds.map((other) => {
     const [own, mixed] = strength === 0 ? [other, undefined] : [seed, { seed: other, strength }];
-    return new VariedGenerator(manualSeed(own), { ...sizes, mixed }, before);
+    return new VariedGenerator(manualSeed(own), { part, mixed });
   });
 }
 
 /** What becomes of the noise that a run begins with. */
 interface Change {
-  readonly whole: Size;
+  /** Its middle has noise of this size. */
   readonly part: Size | undefined;
   readonly mixed: Variation | undefined;
 }
 
-/** A stream of which one draw, a run's noise, is changed; `before` draws come before it. */
+/** A stream of which the noise that a run begins with is changed; all else that it draws is as without that. */
 class VariedGenerator implements TorchGenerator {
   readonly #stream: TorchGenerator;
   readonly #change: Change;
-  #before: number; // below 0 once the noise was drawn
+  readonly randn: TorchGenerator["randn"];
+  readonly rand: TorchGenerator["rand"];
 
-  constructor(stream: TorchGenerator, change: Change, before: number) {
+  constructor(stream: TorchGenerator, change: Change) {
     this.#stream = stream;
     this.#change = change;
-    this.#before = before;
+    this.randn = (count, dtype) => stream.randn(count, dtype);
+    this.rand = (count, dtype) => stream.rand(count, dtype);
   }
 
   get seed(): bigint {
     return this.#stream.seed;
   }
 
-  randn: TorchGenerator["randn"] = (count, dtype) => {
-    const values = this.#stream.randn(count, dtype);
-    if (this.#before-- !== 0) return values;
-    const changed = changedNoise(Float32Array.from(values), this.#stream, this.#change);
-    values.set(changed);
-    return values;
-  };
-
-  rand: TorchGenerator["rand"] = (count, dtype) => this.#stream.rand(count, dtype);
+  /** Noise mixed with another seed's, or with such noise of another size in its middle. → [C, h, w] */
+  firstNoise(shape: readonly number[]): Float32Array {
+    const [channels, height, width] = shape as [C: number, h: number, w: number];
+    const whole = { width, height };
+    const noise = this.#stream.randn(channels * height * width);
+    const { part, mixed } = this.#change;
+    const size = part ?? whole;
+    const count = channels * size.width * size.height;
+    const other = (seed: bigint) => this.#stream.withSeed(seed).randn(count);
+    const own = part ? other(this.seed) : noise;
+    const made = mixed ? slerp(own, other(mixed.seed), mixed.strength, size) : own;
+    return part ? inMiddle(made, part, noise, whole, channels) : made;
+  }
 
   randint(low: number, high: number, count: number): number[] {
     return this.#stream.randint(low, high, count);
@@ -105,26 +102,12 @@ class VariedGenerator implements TorchGenerator {
   }
 
   clone(): TorchGenerator {
-    return new VariedGenerator(this.#stream.clone(), this.#change, this.#before);
+    return new VariedGenerator(this.#stream.clone(), this.#change);
   }
 
   withSeed(seed: bigint): TorchGenerator {
     return this.#stream.withSeed(seed);
   }
-}
-
-/** Noise mixed with another seed's, or with such noise of another size in its middle. noise [C, h, w] */
-function changedNoise(
-  noise: Float32Array,
-  stream: TorchGenerator,
-  { whole, part, mixed }: Change,
-): Float32Array {
-  const channels = noise.length / (whole.width * whole.height);
-  const size = part ?? whole;
-  const count = channels * size.width * size.height;
-  const own = part ? stream.withSeed(stream.seed).randn(count) : noise;
-  const made = mixed ? slerp(own, stream.withSeed(mixed.seed).randn(count), mixed.strength, size) : own;
-  return part ? inMiddle(made, part, noise, whole, channels) : made;
 }
 
 /**

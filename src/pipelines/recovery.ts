@@ -1,5 +1,5 @@
 import type { HostArray, PlainDType } from "../core/dtype.ts";
-import type { Shape } from "../core/shape.ts";
+import { type Shape, size } from "../core/shape.ts";
 import { DeviceLostError } from "../gpu/errors.ts";
 import type { RandomOptions, TorchGenerator } from "../random/mod.ts";
 import { randomSeed } from "../random/manual_seed.ts";
@@ -33,6 +33,7 @@ class Rewound implements TorchGenerator {
     return this.from.seed;
   }
   randn: TorchGenerator["randn"] = (count, dtype) => this.from.randn(count, dtype);
+  firstNoise = (shape: Shape): Float32Array => this.from.firstNoise?.(shape) ?? this.from.randn(size(shape));
   rand: TorchGenerator["rand"] = (count, dtype) => this.from.rand(count, dtype);
   randint: TorchGenerator["randint"] = (low, high, count) => this.from.randint(low, high, count);
   randperm: TorchGenerator["randperm"] = (n) => this.from.randperm(n);

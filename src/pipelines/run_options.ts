@@ -40,6 +40,8 @@ const control = [
   "controlnetConditioningScale",
   "controlGuidanceStart",
   "controlGuidanceEnd",
+  "controlDecay",
+  "controlPromptOnly",
   "guessMode",
 ] as const;
 const fluxControl = [

@@ -1,6 +1,6 @@
 import { formatShape, sameNumbers } from "../core/shape.ts";
 import type { Autoencoder, UNet2DConditionModel } from "../models/mod.ts";
-import { randn, type RandomOptions } from "../random/mod.ts";
+import { firstNoise, type RandomOptions } from "../random/mod.ts";
 import type { Scheduler } from "../schedulers/mod.ts";
 import { scope, type Tensor } from "../tensor/mod.ts";
 
@@ -49,7 +49,7 @@ export function startNoise(
   { latents, generator }: StartNoiseOptions & RandomOptions,
 ): Tensor {
   using made = scope();
-  const noise = latents ?? randn(shape, { generator });
+  const noise = latents ?? firstNoise(shape, { generator });
   if (!sameNumbers(noise.shape, shape)) {
     throw new RangeError(
       `Cannot draw: expected latents ${formatShape(shape)}, got ${formatShape(noise.shape)}`,

@@ -1,3 +1,5 @@
+import type { Shape } from "../core/shape.ts";
+
 /** Host arrays of random fractions, by the dtype that torch would draw. */
 export interface FloatArrays {
   /** 32 bits, what every sampling loop uses. */
@@ -17,6 +19,11 @@ export interface TorchGenerator {
   readonly seed: bigint;
   /** Normal values with mean 0 and variance 1. */
   randn<T extends FloatType = "f32">(count: number, dtype?: T): FloatArrays[T];
+  /**
+   * Noise that a run begins with, in its shape without rows, where that is not simply the next normal values, e.g. as it is mixed
+   * with another seed's.
+   */
+  firstNoise?(shape: Shape): Float32Array;
   /** Uniform values from 0 up to, but not including, 1. */
   rand<T extends FloatType = "f32">(count: number, dtype?: T): FloatArrays[T];
   /** Whole numbers from `low` up to, but not including, `high`. */

@@ -3,6 +3,7 @@ export { type BrownianNoiseOptions, BrownianTreeNoiseSampler } from "./brownian_
 export type { FloatArrays, FloatType, TorchGenerator } from "./generator.ts";
 export { manualSeed, type SeedOptions } from "./manual_seed.ts";
 export {
+  firstNoise,
   rand,
   randint,
   randLike,

@@ -29,6 +29,12 @@ export function randn(shape: Shape, options: RandomFloatOptions = {}): Tensor {
   return draw(shape, dtype, options, (from, count) => from.randn(count, dtype));
 }
 
+/** Noise that a run begins with: as `randn`, but for streams that have their own for it. */
+export function firstNoise(shape: Shape, options: RandomOptions = {}): Tensor {
+  const row = Array.isArray(options.generator) ? shape.slice(1) : shape;
+  return draw(shape, "f32", options, (from, count) => from.firstNoise?.(row) ?? from.randn(count));
+}
+
 /** A tensor of uniform values in [0, 1), as `torch.rand`. */
 export function rand(shape: Shape, options: RandomFloatOptions = {}): Tensor {
   const dtype = floatType(options);

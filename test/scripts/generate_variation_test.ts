@@ -1,11 +1,19 @@
 import assert from "node:assert/strict";
-import { manualSeed, openDevice, scope, tensor } from "denoise";
-import { Flux2KleinPipeline } from "denoise/pipelines";
+import { loadImage, manualSeed, openDevice, scope, type Tensor, tensor, type TorchGenerator } from "denoise";
+import {
+  Flux2KleinPipeline,
+  FluxControlPipeline,
+  StableDiffusionImg2ImgPipeline,
+  StableDiffusionInpaintPipeline,
+  StableDiffusionPipeline,
+} from "denoise/pipelines";
 import { drawing } from "../../scripts/generate/draw.ts";
 import { recipeOfPicture } from "../../scripts/generate/recipe.ts";
 import { noisesOf, readVariation, type VariationSettings } from "../../scripts/generate/variation.ts";
-import { assertRelativelyClose } from "../support/close.ts";
+import { assertClose, assertRelativelyClose } from "../support/close.ts";
+import { emoji } from "../support/emoji.ts";
 import { fixture } from "../support/fixtures.ts";
+import { fluxFolder } from "../support/pipeline_folders.ts";
 
 // The first noise [2, 4, 6] of ImageRNG in A1111's modules/rng.py with seed 3 and torch 2.13's CPU stream
 const CASES: Record<string, [settings: VariationSettings, noise: number[]]> = {
@@ -162,13 +170,11 @@ const CASES: Record<string, [settings: VariationSettings, noise: number[]]> = {
 };
 const NEXT = [-0.39215, 0.151915, -1.183733, 0.534361]; // of the stream, whatever the first noise became
 
-const size = { width: 48, height: 32, f: 8, before: 0 };
-
 for (const [what, [settings, want]] of Object.entries(CASES)) {
   Deno.test(`noise is mixed as in A1111: ${what}`, () => {
     const seeds = [settings.variation ? 7n : 3n];
-    const [stream] = noisesOf(seeds, { seed: 3n, ...settings }, size);
-    assertRelativelyClose(stream!.randn(48), want, 1e-5, "noise");
+    const [stream] = noisesOf(seeds, { seed: 3n, ...settings }, 8);
+    assertRelativelyClose(stream!.firstNoise!([2, 4, 6]), want, 1e-5, "noise");
     assertRelativelyClose(stream!.randn(4), NEXT, 1e-5, "what comes after");
   });
 }
@@ -180,13 +186,12 @@ Deno.test("a recipe keeps a variation's strength as it was said, which numbers w
   assert.equal(readVariation(variation as string).strength, 1e-7);
 });
 
-Deno.test("what is drawn before the noise stays as it is, also by a copy of the stream", () => {
-  const settings = { seed: 3n, variation: "7:1" };
-  const [stream] = noisesOf([7n], settings, { ...size, before: 1 });
+Deno.test("what is drawn before the noise and behind it stays as it is, also by a copy of the stream", () => {
+  const [stream] = noisesOf([7n], { seed: 3n, variation: "7:1" }, 8);
   const own = manualSeed(3n);
   assert.deepEqual(stream!.randn(48), own.randn(48));
   for (const one of [stream!.clone(), stream!]) {
-    assertRelativelyClose(one.randn(48), manualSeed(7n).randn(48), 1e-6, "noise");
+    assertRelativelyClose(one.firstNoise!([2, 4, 6]), manualSeed(7n).randn(48), 1e-6, "noise");
   }
   own.randn(48);
   assert.deepEqual(stream!.randn(48), own.randn(48));
@@ -225,4 +230,58 @@ Deno.test("noise of another size is in the middle of FLUX.2's, too, which is dra
   const latents = tensor(large).reshape([1, width, 64]).permute([0, 2, 1]);
   const { images } = await pipeline.run({ ...words, ...how, latents });
   assert.deepEqual([...await drawn.data()], [...await images.data()]);
+});
+
+/** Streams of seed 9 whose n-th draw, counted from 0, is the first of other seeds. */
+function replacing(draws: readonly (readonly [seed: bigint, n: number])[]): TorchGenerator[] {
+  return draws.map(([seed, n]) => {
+    const [own, stream] = [manualSeed(9n), manualSeed(9n)];
+    let draws = 0;
+    const randn: TorchGenerator["randn"] = (count, dtype) =>
+      (draws++ === n ? manualSeed(seed) : own).randn(count, dtype);
+    return Object.assign(stream, { randn });
+  });
+}
+
+Deno.test("variations of a changed picture have the noise of the other seeds, behind its latents", async () => {
+  using _device = await openDevice();
+  using sd = await StableDiffusionPipeline.fromPretrained(emoji, { dtype: "f32" });
+  using _made = scope();
+  const image = await loadImage(fixture("controlnet/init.png"), { size: [32, 32] });
+  const mask = await loadImage(fixture("controlnet/mask.png"), { size: [32, 32] });
+  const settings = { prompt: "a flower", guidance: 4, strength: 0.7, seed: 9n, variation: "3:1" };
+  const how = { numInferenceSteps: 3, progress: false } as const;
+  const words = { prompt: "a flower", guidanceScale: 4, strength: 0.7, numImagesPerPrompt: 2, ...how };
+  const drawn = async (mask: Tensor | undefined) => {
+    const images = await drawing(sd, settings, { images: [image], mask, control: [], ip: [] })([3n, 4n], how);
+    return await images.data();
+  };
+  const changing = new StableDiffusionImg2ImgPipeline(sd.parts);
+  const changed = await changing.run({ ...words, image, generator: replacing([[3n, 1], [4n, 1]]) });
+  assertClose(await drawn(undefined), await changed.images.data(), 1e-4, "pictures");
+  const inpainting = new StableDiffusionInpaintPipeline(sd.parts); // of which the first stream alone draws latents
+  const within = await inpainting.run({ ...words, image, mask, generator: replacing([[3n, 1], [4n, 0]]) });
+  assertClose(await drawn(mask), await within.images.data(), 1e-4, "pictures with a mask");
+});
+
+Deno.test("a variation's noise goes to what is drawn, not to the latents of the picture that FLUX.1 Canny follows", async () => {
+  using _device = await openDevice();
+  const folder = await Deno.makeTempDir({ prefix: "denoise-variation-" });
+  try {
+    await fluxFolder(`${folder}/canny`, "FluxControlPipeline", "flux_tools/transformer_control");
+    using flux = await FluxControlPipeline.fromPretrained(`${folder}/canny`, { dtype: "f32" });
+    using _made = scope();
+    const edges = await loadImage(fixture("controlnet/control.png"), { size: [32, 32] });
+    const words = { prompt: "a sign", maxSequenceLength: 24 };
+    const how = { numInferenceSteps: 2, progress: false } as const;
+    const settings = { prompt: "a sign", "max-sequence-length": 24, seed: 9n, variation: "3:1" };
+    const images = await drawing(flux, settings, { images: [], mask: undefined, control: [edges], ip: [] })(
+      [3n],
+      how,
+    );
+    const want = await flux.run({ ...words, ...how, controlImage: edges, generator: replacing([[3n, 1]]) });
+    assertClose(await images.data(), await want.images.data(), 1e-4, "pictures");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });

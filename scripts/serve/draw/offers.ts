@@ -8,7 +8,7 @@ import { takes } from "../../generate/misfits.ts";
 import { STEPS, usualSize } from "../../generate/usual.ts";
 import type { Models, OfferedModel } from "../models/models.ts";
 import { MOST_PARTS, requestKeys } from "../request/request.ts";
-import { multipleOf } from "../request/sizes.ts";
+import { multipleOf } from "../../generate/usual.ts";
 import type { Limits } from "../request/limits.ts";
 
 /** A model, and what requests may say about it. */
@@ -99,10 +99,12 @@ function isTaken(key: string, { pipeline, fits }: OfferedModel): boolean {
     case "control":
       return isOffered("controlnet") || isOffered("t2i-adapter") ||
         takes(name, key, isOffered("lora") ? { lora: [true] } : {});
+    case "resize":
     case "strength":
     case "mask":
       return takes(name, key, { image: [true] });
     case "mask-blur":
+    case "mask-content":
       return takes(name, key, { image: [true], mask: [true] });
     default:
       return takes(name, key);

@@ -4,16 +4,17 @@ import { isFlow, type Scheduler, schedulerNamed } from "denoise/schedulers";
 import { modesOf } from "../../../src/pipelines/flux/begin_control.ts";
 import { setFlowTimesteps, sigmasOf, sliceFlowByStrength } from "../../../src/pipelines/latents/flow.ts";
 import { expectReference } from "../../../src/pipelines/flux2/references.ts";
+import type { Size } from "../../command_line/options.ts";
+import { expectBegin } from "../../generate/begin_change.ts";
 import { readMode } from "../../generate/control_mode.ts";
 import { expectHires, expectShape } from "../../generate/hires.ts";
 import { expectCounting } from "../../generate/lora.ts";
 import { misfitOf, takes } from "../../generate/misfits.ts";
-import { usualSize } from "../../generate/usual.ts";
+import { multipleOf } from "../../generate/usual.ts";
 import { expectAtMost, type Limits } from "../request/limits.ts";
 import type { OfferedModel } from "../models/models.ts";
 import { RefusalError } from "../request/refusal.ts";
 import type { DrawRequest, RequestSettings } from "../request/request.ts";
-import { multipleOf } from "../request/sizes.ts";
 
 /** True if a model takes a setting in such a request. */
 export function takesSetting(
@@ -79,8 +80,8 @@ export function expectReferences(
 }
 
 /** Refuses a second pass of which too little would come from the first. */
-export function expectSecondPass({ size, hires }: RequestSettings, parts: AnyParts): void {
-  if (hires) refusing("hires", () => expectShape(size ?? usualSize(parts), hires));
+export function expectSecondPass(first: Size, hires: Size | undefined): void {
+  if (hires) refusing("hires", () => expectShape(first, hires));
 }
 
 /** Another scheduler of the same config, as the model's own may be at work. */
@@ -116,4 +117,9 @@ export function expectModes(parts: AnyParts, { "control-mode": modes }: RequestS
   const { controlnet } = parts as { controlnet?: unknown };
   const nets = [controlnet].flat().filter((net) => net instanceof FluxControlNetModel);
   if (nets.length > 0) refusing("control-mode", () => void modesOf(nets, modes?.map(readMode)));
+}
+
+/** Refuses latents within a mask of models that see the picture beside these. */
+export function expectContent(parts: AnyParts, settings: RequestSettings): void {
+  refusing("mask-content", () => expectBegin(parts, settings));
 }

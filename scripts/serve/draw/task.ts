@@ -4,7 +4,7 @@ import { additionContents, type Contents, forAdditions, pictureContents } from "
 import { picturesAtOnce, seedsOf, seesAsTheyAre } from "../../generate/draw.ts";
 import { drawingSizeOf } from "../../generate/drawing_size.ts";
 import { fingerprintOfBytes } from "../../generate/fingerprint.ts";
-import { STEPS } from "../../generate/usual.ts";
+import { firstSize, STEPS } from "../../generate/usual.ts";
 import type { Holding } from "../request/holding.ts";
 import { expectAtMost, type Limits } from "../request/limits.ts";
 import type { Models, ModelWork, OfferedModel } from "../models/models.ts";
@@ -13,6 +13,7 @@ import { type ReadPictures, readPictures } from "../request/pictures.ts";
 import type { DrawRequest, RequestSettings } from "../request/request.ts";
 import { ownSize, sizeFor } from "../request/sizes.ts";
 import {
+  expectContent,
   expectModes,
   expectPrompt,
   expectReferences,
@@ -62,14 +63,18 @@ export async function taskOf(
   const planned = await model.room.partsWith(additions);
   const { parts } = planned;
   expectModes(parts, settings);
+  expectContent(parts, settings);
   const { name: className } = model.pipeline.constructor;
   const asTheyAre = seesAsTheyAre(className);
   const size = settings.size && sizeFor(settings.size, parts, limits);
   if (settings.hires) sizeFor(settings.hires, parts, limits, "hires");
-  expectSecondPass(settings, parts);
   const pictures = await readPictures(request, asTheyAre ? undefined : size, holding);
   const { images: [first = pictures.control[0]] } = pictures;
+  if (settings.resize === "latents" && first) {
+    expectAtMost("image", first.width * first.height, limits.pixels);
+  }
   if (!size) sizeFor(ownSize(parts, asTheyAre ? undefined : first), parts, limits); // has its bounds, too
+  expectSecondPass(firstSize(parts, { size }, pictures.control), settings.hires);
   const sides = ({ height, width }: Image) => [height, width] as const;
   const seen = { images: pictures.images.map(sides), control: pictures.control.map(sides) };
   const workOf = (batch: number) => ({

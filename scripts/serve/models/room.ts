@@ -5,7 +5,7 @@ import { stagesOf } from "../../../src/pipelines/memory/stages.ts";
 import type { PipelineOptions } from "../../../src/pipelines/model_index.ts";
 import { Besides, keyOf, type NamedBeside } from "./beside.ts";
 import { RefusalError } from "../request/refusal.ts";
-import { multipleOf } from "../request/sizes.ts";
+import { multipleOf } from "../../generate/usual.ts";
 
 const KEPT = 256; // plans, each of a model, a size, a batch and steps: tracing takes up to a second
 

@@ -44,7 +44,18 @@ const TEXTS = [
 ];
 const LISTS = ["lora", "embedding"];
 const LEFT = [
-  ...["image", "mask", "strength", "mask-blur", "controlnet", "t2i-adapter", "control", "ip-adapter"],
+  ...[
+    "image",
+    "mask",
+    "strength",
+    "mask-blur",
+    "mask-content",
+    "resize",
+    "controlnet",
+    "t2i-adapter",
+    "control",
+    "ip-adapter",
+  ],
   ...["seed-size", "hires-scheduler", "hires-prompt", "hires-negative"],
 ];
 /** Without pictures, of which a recipe has fingerprints alone (`imageContent`), and without what belongs to them. */

@@ -21,10 +21,13 @@ export interface ReadPictures {
 
 /**
  * Decodes a request's pictures, with the pixels that `loadImage` has of them, and resizes them where a size is said, but for
- * those that IP-Adapters see.
+ * those that IP-Adapters see, or that control two passes, each of which has its size, and for one whose latents are resized.
  */
 export async function readPictures(
-  { image = [], mask, control = [], "ip-image": ip = [] }: Pick<DrawRequest, typeof PICTURES[number]>,
+  { image = [], mask, control = [], "ip-image": ip = [], hires, resize }: Pick<
+    DrawRequest,
+    typeof PICTURES[number] | "hires" | "resize"
+  >,
   size: Size | undefined,
   holding: Holding,
 ): Promise<ReadPictures> {
@@ -41,9 +44,9 @@ export async function readPictures(
     }
     return images;
   };
-  const images = await read("image", image);
+  const images = await read("image", image, resize === "latents" ? "own" : size);
   const [masked] = await read("mask", mask ? [mask] : []);
-  const controlling = await read("control", control);
+  const controlling = await read("control", control, hires ? "own" : size);
   const seen = await read("ip-image", ip, "own");
   return { images, mask: masked, control: controlling, ip: seen };
 }

@@ -3,12 +3,19 @@ import { z } from "zod";
 import { expectOptions } from "../../../src/core/error.ts";
 import { positive, problemOf } from "../../../src/io/config.ts";
 import type { Size } from "../../command_line/options.ts";
+import { maskContents, resizings } from "../../generate/begin_change.ts";
 import { readCache } from "../../generate/cache.ts";
 import { readMode } from "../../generate/control_mode.ts";
 import { type HiresSettings, upscalerNames } from "../../generate/hires.ts";
 import { MOST_BLUR } from "../../generate/mask_blur.ts";
 import { misfitOfPrompts, misfitTogether } from "../../generate/misfits.ts";
-import { readEmbedding, readLora, readScaled, STRONGEST } from "../../generate/named_files.ts";
+import {
+  readControlNet,
+  readEmbedding,
+  readLora,
+  readScaled,
+  STRONGEST,
+} from "../../generate/named_files.ts";
 import { readVariation } from "../../generate/variation.ts";
 import { RefusalError } from "./refusal.ts";
 
@@ -29,7 +36,10 @@ export interface DrawRequest extends HiresSettings {
   readonly embedding?: readonly string[] | undefined;
   /** The name of an autoencoder that is offered, in place of the model's own. */
   readonly vae?: string | undefined;
-  /** Names of ControlNets that are offered, with or without a scale: "canny", "canny:0.8". */
+  /**
+   * Names of ControlNets that are offered, with or without a scale, parts of the steps, what counts more, and one of two passes:
+   * "canny", "canny:0.8:to=0.5", "canny:favor=prompt", "canny:pass=1".
+   */
   readonly controlnet?: readonly string[] | undefined;
   /** Names of T2I-Adapters that are offered, likewise. */
   readonly "t2i-adapter"?: readonly string[] | undefined;
@@ -77,6 +87,10 @@ export interface DrawRequest extends HiresSettings {
   readonly mask?: Uint8Array | undefined;
   /** Keeps what the mask leaves out, to the last bit, behind an edge of this standard deviation in pixels, above 0 to 32. */
   readonly "mask-blur"?: number | undefined;
+  /** What is within the mask before it is drawn anew: `fill` are the colours around it, blurred; by default as it is. */
+  readonly "mask-content"?: "original" | "fill" | "noise" | "nothing" | undefined;
+  /** How `image` gets the size that is drawn: as pixels, or as latents, which are drawn of it as it is. */
+  readonly resize?: "pixels" | "latents" | undefined;
 }
 
 const MOST_TEXT = 20_000; // characters: prompts are cut after hundreds of words anyway
@@ -127,7 +141,7 @@ const keys = {
   lora: named(readLora, "NAME or NAME:0.8"),
   embedding: named(readEmbedding, "NAME or NAME=TOKEN").min(1),
   vae: name,
-  controlnet: scaled,
+  controlnet: named(readControlNet, "NAME or NAME:0.8").min(1),
   "t2i-adapter": scaled,
   control: pictures,
   "control-mode": z.array(mode).min(1).max(MOST_PARTS),
@@ -158,6 +172,8 @@ const keys = {
   strength: z.number().gt(0).lte(1),
   mask: picture,
   "mask-blur": z.number().gt(0).lte(MOST_BLUR),
+  "mask-content": z.enum(maskContents),
+  resize: z.enum(resizings),
 };
 
 /** The schema of a request, for those who write it down, e.g. as JSON Schema. */

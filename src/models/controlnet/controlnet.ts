@@ -88,6 +88,8 @@ function embedPicture(
 export interface ControlNetOptions extends ConditionOptions {
   /** Factor of all residuals; 1 by default. */
   conditioningScale?: number | undefined;
+  /** Ratio of each residual's factor to that of the next, deeper one; 1 by default. */
+  decay?: number | undefined;
   /** Residuals grow from a tenth in front to all in the middle: for guidance without a prompt. */
   guessMode?: boolean | undefined;
 }
@@ -106,6 +108,7 @@ const OPTIONS = [
   "classLabels",
   "encoderAttentionMask",
   "conditioningScale",
+  "decay",
   "guessMode",
   "taps",
 ] satisfies (keyof (ControlNetOptions & TapOptions))[];
@@ -166,10 +169,11 @@ export class ControlNetModel extends Model<ControlNetConfig> {
     options: ControlNetOptions & TapOptions,
   ): ControlNetInputs {
     expectOptions("control", options, OPTIONS);
-    const { conditioningScale = 1, guessMode = false } = options;
+    const { conditioningScale = 1, decay = 1, guessMode = false } = options;
     const { config, scaleFactor: f } = this;
-    if (!Number.isFinite(conditioningScale)) {
-      throw new RangeError(`Cannot control with conditioningScale ${conditioningScale}: expected a number`);
+    for (const [name, value] of Object.entries({ conditioningScale, decay })) {
+      if (Number.isFinite(value)) continue;
+      throw new RangeError(`Cannot control with ${name} ${value}: expected a number`);
     }
     const inputs = encoderInputs(sample, t, encoderHiddenStates, options, config);
     const [B, , h, w] = sample.shape as [number, number, number, number];
@@ -183,7 +187,8 @@ export class ControlNetModel extends Model<ControlNetConfig> {
       );
     }
     const rises = guessMode && !config.global_pool_conditions;
-    return { ...inputs, controlnetCond, scales: tensor(scalesOf(conditioningScale, rises, config)) };
+    const scales = scalesOf(config, { scale: conditioningScale, decay, rises });
+    return { ...inputs, controlnetCond, scales: tensor(scales) };
   }
 
   #run = (inputs: Tensors): Tensors => {
@@ -196,10 +201,19 @@ export class ControlNetModel extends Model<ControlNetConfig> {
   };
 }
 
-/** Factors of all residuals: the same, or rising by equal ratios from a tenth of it, as torch.logspace(-1, 0). */
-function scalesOf(scale: number, rises: boolean, config: ControlNetConfig): number[] {
+/**
+ * Factors of all residuals: growing by equal ratios to `scale`, that of the middle block; by 1 / `decay`, and where it rises from
+ * a tenth, as torch.logspace(-1, 0).
+ */
+function scalesOf(
+  config: ControlNetConfig,
+  { scale, decay, rises }: { readonly scale: number; readonly decay: number; readonly rises: boolean },
+): number[] {
   const levels = config.block_out_channels.length;
   const layers = Array.from({ length: levels }, (_, level) => valueOf(config.layers_per_block, level));
   const skips = layers.reduce((sum, n) => sum + n, levels); // of conv_in, each layer, each sampler
-  return Array.from({ length: skips + 1 }, (_, i) => scale * (rises ? 10 ** (i / skips - 1) : 1));
+  return Array.from(
+    { length: skips + 1 },
+    (_, i) => scale * decay ** (skips - i) * (rises ? 10 ** (i / skips - 1) : 1),
+  );
 }

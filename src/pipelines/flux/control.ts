@@ -1,4 +1,4 @@
-import { randn } from "../../random/mod.ts";
+import { firstNoise } from "../../random/mod.ts";
 import { scope, type Tensor } from "../../tensor/mod.ts";
 import { sliceFlowByStrength } from "../latents/flow.ts";
 import {
@@ -39,7 +39,7 @@ export class FluxControlPipeline extends FluxBase {
       using run = await beginControlled(parts, options, size, 3.5);
       const beside = await controlLatents(parts, run, options);
       const shape = [run.B, vae.config.latent_channels, ...size];
-      const start = await startLatents(parts, run, () => randn(shape, { generator }));
+      const start = await startLatents(parts, run, () => firstNoise(shape, { generator }));
       return await draw(parts, run, { start, timesteps: scheduler.timesteps, beside });
     });
   }

@@ -73,7 +73,7 @@ export class FluxControl {
   samples({ step, guidance, hiddenStates, ...input }: StepInput, isMeasured: boolean): FluxControlSamples {
     const added: FluxAdded[] = [];
     for (const { model, cond, mode, scale, start, end } of this.#nets) {
-      if (step / this.#steps < start || (step + 1) / this.#steps > end) continue;
+      if (step / this.#steps < start || (step + 1) / this.#steps > end || scale === 0) continue;
       const forward = () => {
         const output = model.forward(hiddenStates, cond, {
           ...input,

@@ -1,5 +1,5 @@
 import type { FluxControlNetModel } from "../../models/mod.ts";
-import { randn } from "../../random/mod.ts";
+import { firstNoise } from "../../random/mod.ts";
 import { firstImage } from "../latents/control.ts";
 import { sliceFlowByStrength } from "../latents/flow.ts";
 import { type ChangedSizeOptions, noisedLatents, originalSize, readOriginal } from "../latents/init_image.ts";
@@ -52,7 +52,7 @@ export class FluxControlNetPipeline extends FluxControlNetBase {
       const { timesteps } = scheduler;
       const control = await beginFluxControl(parts, run, timesteps.length, options);
       const shape = [run.B, vae.config.latent_channels, ...size];
-      const start = await startLatents(parts, run, () => randn(shape, { generator: options.generator }));
+      const start = await startLatents(parts, run, () => firstNoise(shape, { generator: options.generator }));
       return await draw(parts, run, { start, timesteps, control });
     });
   }

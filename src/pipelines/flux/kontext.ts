@@ -1,5 +1,5 @@
 import { imageIds } from "../../models/flux_transformer_2d/pos_embed.ts";
-import { randn } from "../../random/mod.ts";
+import { firstNoise } from "../../random/mod.ts";
 import { scope, type Tensor } from "../../tensor/mod.ts";
 import { changedSize, readInitImage } from "../latents/init_image.ts";
 import { packLatents } from "../latents/packing.ts";
@@ -39,7 +39,7 @@ export class FluxKontextPipeline extends FluxBase {
       const start = await startLatents(
         parts,
         run,
-        () => randn([B, vae.config.latent_channels, ...size], { generator }),
+        () => firstNoise([B, vae.config.latent_channels, ...size], { generator }),
       );
       return await draw(parts, run, { start, timesteps: scheduler.timesteps, ...seen });
     });

@@ -1,4 +1,4 @@
-import { randn } from "../../random/mod.ts";
+import { firstNoise } from "../../random/mod.ts";
 import type { Tensor } from "../../tensor/mod.ts";
 import { sliceFlowByStrength } from "../latents/flow.ts";
 import { type ChangedSizeOptions, noisedLatents, originalSize, readOriginal } from "../latents/init_image.ts";
@@ -54,7 +54,7 @@ export class FluxPipeline extends FluxBase {
       const { height, width, generator } = options;
       using run = await beginRun(parts, options, latentSize(parts, height, width), { usualScale: 3.5 });
       const shape = [run.B, parts.vae.config.latent_channels, ...run.size];
-      const start = await startLatents(parts, run, () => randn(shape, { generator }));
+      const start = await startLatents(parts, run, () => firstNoise(shape, { generator }));
       return await draw(parts, run, { start, timesteps: parts.scheduler.timesteps });
     });
   }

@@ -1,5 +1,5 @@
 import { formatShape, sameNumbers } from "../../core/shape.ts";
-import { randn } from "../../random/mod.ts";
+import { firstNoise } from "../../random/mod.ts";
 import { cat, free, scope, type Tensor } from "../../tensor/mod.ts";
 import { type FlowStepsOptions, setFlowTimesteps, sigmasOf } from "../latents/flow.ts";
 import { decodeLatents, denoise, type LatentLoopOptions } from "../latents/loop.ts";
@@ -144,7 +144,7 @@ function startOf(
   }
   if (latents) return latents.clone();
   using made = scope();
-  const noise = randn([B, width, ...size], { generator });
+  const noise = firstNoise([B, width, ...size], { generator });
   return made.keep(noise.reshape([B, width, L]).permute([0, 2, 1]).mul(scheduler.initNoiseSigma));
 }
 

@@ -14,6 +14,10 @@ export interface ControlOptions {
   controlGuidanceStart?: number | readonly number[] | undefined;
   /** Part of the steps up to which a ControlNet counts; 1 by default. */
   controlGuidanceEnd?: number | readonly number[] | undefined;
+  /** Ratio of the factor of each of a ControlNet's residuals to that of the next, deeper one; 1 by default. */
+  controlDecay?: number | readonly number[] | undefined;
+  /** True where a ControlNet counts for the prompt's half alone; false by default. */
+  controlPromptOnly?: boolean | readonly boolean[] | undefined;
   /** ControlNets count for the prompt's half alone, and more the deeper they reach: for prompts that say nothing. */
   guessMode?: boolean | undefined;
 }
@@ -68,6 +72,9 @@ interface Net {
   readonly scale: number;
   readonly start: number;
   readonly end: number;
+  readonly decay: number;
+  /** It runs on the prompt's half of the rows, and adds nothing to the other. */
+  readonly promptOnly: boolean;
 }
 
 /** The ControlNets of one run. */
@@ -115,29 +122,27 @@ export class Control implements Controller {
     run: (model: ControlNetModel, forward: () => Tensor[]) => Tensor[],
   ): Residuals {
     const [rows, B] = [input.shape[0]!, this.#B];
-    const isHalf = this.#guesses && rows > B; // guesses are for the prompt's half
-    const half = (x: Tensor) => isHalf ? x.slice(0, B) : x;
-    const added = addedCond && {
-      textEmbeds: half(addedCond.textEmbeds),
-      timeIds: isHalf ? (addedCond.timeIds as number[][]).slice(B) : addedCond.timeIds,
-    };
+    const guessMode = this.#guesses;
     let sum: Tensor[] | undefined;
-    for (const { model, picture, pictures, scale, start, end } of this.#nets) {
-      if (step / this.#steps < start || (step + 1) / this.#steps > end) continue;
+    for (const { model, picture, pictures, scale, start, end, decay, promptOnly } of this.#nets) {
+      if (step / this.#steps < start || (step + 1) / this.#steps > end || scale === 0) continue;
+      const isHalf = promptOnly && rows > B;
+      const half = (x: Tensor) => isHalf ? x.slice(0, B) : x;
+      const added = addedCond && {
+        textEmbeds: half(addedCond.textEmbeds),
+        timeIds: isHalf ? (addedCond.timeIds as number[][]).slice(B) : addedCond.timeIds,
+      };
       const cond = rows > B && !isHalf ? pictures : picture;
-      const residuals = run(model, () => {
-        const options = { conditioningScale: scale, guessMode: this.#guesses, addedCond: added };
+      const own = run(model, () => {
+        const options = { conditioningScale: scale, decay, guessMode, addedCond: added };
         const output = model.forward(half(input), t, half(states), cond, options);
         return [...output.downBlockResSamples, output.midBlockResSample];
       });
+      const residuals = isHalf ? own.map((x) => cat([zerosLike(x), x])) : own;
       sum = sum ? sum.map((x, i) => x.add(residuals[i]!)) : residuals;
     }
     if (!sum) return {};
-    const whole = isHalf ? sum.map((x) => cat([zerosLike(x), x])) : sum;
-    return {
-      downBlockAdditionalResiduals: whole.slice(0, -1),
-      midBlockAdditionalResidual: whole.at(-1),
-    };
+    return { downBlockAdditionalResiduals: sum.slice(0, -1), midBlockAdditionalResidual: sum.at(-1) };
   }
 }
 
@@ -159,8 +164,11 @@ export async function beginControl(
   }
   for (const model of models) expectNetOfUNet(model, unet);
   const pictures = expectImages(images, models.length);
-  const each = (name: Exclude<keyof ControlOptions, "guessMode">, usual: number) =>
+  const each = (name: Exclude<keyof ControlOptions, "guessMode" | "controlPromptOnly">, usual: number) =>
     eachOf(name, options[name], usual, models.length);
+  const decays = each("controlDecay", 1);
+  const guesses = options.guessMode === true || models[0]!.config.global_pool_conditions;
+  const onlyPrompt = promptOnlyOf(options, models.length);
   const scales = each("controlnetConditioningScale", 1);
   const [starts, ends] = [each("controlGuidanceStart", 0), each("controlGuidanceEnd", 1)];
   const nets: Net[] = [];
@@ -182,10 +190,19 @@ export async function beginControl(
       scale: scales[i]!,
       start,
       end,
+      decay: decays[i]!,
+      promptOnly: guesses || onlyPrompt[i]!,
     });
   }
-  const guesses = options.guessMode === true || models[0]!.config.global_pool_conditions;
   return new Control(nets, { guesses, B, steps });
+}
+
+function promptOnlyOf({ controlPromptOnly: given = false }: ControlOptions, count: number): boolean[] {
+  const values = typeof given === "boolean" ? new Array<boolean>(count).fill(given) : [...given];
+  if (values.length === count && values.every((value) => typeof value === "boolean")) return values;
+  throw new RangeError(
+    `Cannot control with controlPromptOnly ${given}: expected true or false, or ${count}, one for each ControlNet`,
+  );
 }
 
 /** The first of the pictures that control, whose size is drawn where nothing else is said. */

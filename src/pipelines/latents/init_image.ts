@@ -3,7 +3,7 @@ import { type Image, inMode } from "../../io/images/image.ts";
 import { resizeImage } from "../../io/images/resize.ts";
 import { imageTensor } from "../../io/images/tensors.ts";
 import type { Autoencoder, LatentsOptions } from "../../models/mod.ts";
-import { randn, type RandomOptions } from "../../random/mod.ts";
+import { firstNoise, type RandomOptions } from "../../random/mod.ts";
 import type { Scheduler } from "../../schedulers/mod.ts";
 import { scope, type Tensor } from "../../tensor/mod.ts";
 import { type AcquireOptions, type Residents, withModels } from "../memory/acquire.ts";
@@ -149,7 +149,7 @@ export async function noisedLatents(
       : latents({ generator: isList ? generator.slice(0, pixels?.shape[0]) : generator });
     const shape = [B, ...original.shape.slice(1)];
     if (t === undefined) return made.keep(original.expand(shape).clone()); // the loop frees what it begins with
-    return made.keep(parts.scheduler.addNoise(original.expand(shape), randn(shape, { generator }), t));
+    return made.keep(parts.scheduler.addNoise(original.expand(shape), firstNoise(shape, { generator }), t));
   });
 }
 

@@ -4,7 +4,7 @@ import { inMode } from "../../io/images/image.ts";
 import { imagesOf } from "../../io/images/tensors.ts";
 import type { Autoencoder, UNet2DConditionModel } from "../../models/mod.ts";
 import { upsampleNearest } from "../../ops/mod.ts";
-import { randn, type RandomOptions } from "../../random/mod.ts";
+import { firstNoise, type RandomOptions } from "../../random/mod.ts";
 import type { Scheduler } from "../../schedulers/mod.ts";
 import { cat, scope, type Tensor, tensor } from "../../tensor/mod.ts";
 import { type AcquireOptions, type Residents, withModels } from "../memory/acquire.ts";
@@ -69,7 +69,7 @@ function prepared(
   });
 
   const original = sees && from === "noise" ? undefined : rows(latents(only(pixels?.shape[0] ?? B)));
-  const noise = randn(shape, { generator });
+  const noise = firstNoise(shape, { generator });
   const starts = {
     noise: () => noise.mul(scheduler.initNoiseSigma),
     noised: () => scheduler.addNoise(original!, noise, timesteps[0]!),

@@ -10,6 +10,8 @@ export interface DrawingSize {
   height?: number | undefined;
   /** A picture whose sides are drawn where no others are said, less what the model cannot draw. */
   from?: readonly [H: number, W: number] | undefined;
+  /** The size of a second pass: the larger one counts. In pixels. */
+  hires?: { readonly width: number; readonly height: number } | undefined;
   /** Pixels that are drawn whatever the sides, of which only the ratio counts, as by FLUX.1 Kontext. */
   area?: number | undefined;
   /** Pictures at once; 1 by default. */

@@ -208,7 +208,10 @@ function seenTokens(vae: Autoencoder, { seen = [] }: DrawingSize): (readonly [h:
 }
 
 /** Sides of the latents. */
-function sides(parts: PartsByName, { width, height, from, area }: DrawingSize): [h: number, w: number] {
+function sides(
+  parts: PartsByName,
+  { width, height, from, area, hires }: DrawingSize,
+): [h: number, w: number] {
   const { unet, vae } = parts as { unet?: UNet2DConditionModel; vae?: Autoencoder };
   const usual = unet?.sampleSize ?? [FLUX_SIDE, FLUX_SIDE];
   if (!vae) return usual;
@@ -218,6 +221,9 @@ function sides(parts: PartsByName, { width, height, from, area }: DrawingSize): 
   const side = (name: string, pixels: number | undefined, usual: number) =>
     pixels === undefined ? usual : latentSide(name, pixels, f);
   const own: [number, number] = [side("height", height, h!), side("width", width, w!)];
+  if (hires && hires.width * hires.height > f * own[1] * f * own[0]) {
+    return [latentSide("height", hires.height, f), latentSide("width", hires.width, f)];
+  }
   if (area === undefined) return own;
   return sidesOfArea([f * own[0], f * own[1]], area, 2 * f).map((side) => side / f) as [number, number];
 }

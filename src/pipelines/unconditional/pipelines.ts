@@ -1,5 +1,5 @@
 import { UNet2DModel } from "../../models/mod.ts";
-import { randn, type RandomOptions } from "../../random/mod.ts";
+import { firstNoise, type RandomOptions } from "../../random/mod.ts";
 import { DDIMScheduler, DDPMScheduler, type Scheduler, type StepOutput } from "../../schedulers/mod.ts";
 import { scope, type Tensor } from "../../tensor/mod.ts";
 import type { PipelineOptions } from "../model_index.ts";
@@ -98,7 +98,7 @@ async function sample(
   const { batchSize = 1, generator } = options;
   expectCount("batchSize", batchSize);
   using _unet = await unet.acquire({ signal: options.signal });
-  const start = randn([batchSize, unet.config.in_channels, ...unet.sampleSize], { generator });
+  const start = firstNoise([batchSize, unet.config.in_channels, ...unet.sampleSize], { generator });
   if (options.preview?.vae) {
     throw new TypeError(
       "Cannot show previews by an autoencoder: this model draws pixels; leave out preview.vae",

@@ -108,6 +108,23 @@ for (const run of runs) {
   });
 }
 
+Deno.test("a ControlNet that is for the prompt alone, and counts less in front, draws what guess mode does", async () => {
+  const { guessMode: _, ...options } = await optionsOf(runs.find(({ name }) => name === "guess")!);
+  const pipeline = pipelineOf({ pipeline: "StableDiffusionControlNetPipeline", controlnets: ["controlnet"] });
+  const { latents } = await pipeline.run({
+    ...{
+      ...embeds(false, true),
+      ...options,
+      numInferenceSteps: 4,
+      generator: manualSeed(3),
+      progress: false,
+    },
+    ...{ controlPromptOnly: [true], controlDecay: 10 ** (-1 / 4) }, // from 0.1 to 1 over 5 residuals
+    // deno-lint-ignore no-explicit-any
+  } as any);
+  await assertTensor(latents, stored.get("guess/latents")!, bound, "latents");
+});
+
 Deno.test("a refiner with a ControlNet goes on where another model left off: no strength is set then", async () => {
   const run = runs.find(({ pipeline }) => pipeline === "StableDiffusionXLControlNetPipeline")!;
   const { image: controlImage } = await optionsOf(run);
@@ -170,6 +187,11 @@ Deno.test("control that does not fit is refused before anything is drawn", async
     [{ image: [image, image.slice(1, 0, 1)] }, /Cannot control by a picture: expected \[1, 3, H, W\]/],
     [{ image: [image, image.mul(2)] }, /Cannot change a picture that controls: expected values from 0 to 1/],
     [{ image: [image, image], controlnetConditioningScale: [1, 2, 3] }, /3 values of controlnetConditioning/],
+    [{ image: [image, image], controlDecay: [1, 2, 3] }, /3 values of controlDecay/],
+    [
+      { image: [image, image], controlPromptOnly: [true] },
+      /controlPromptOnly true: expected true or false, or 2/,
+    ],
     [{ image: [image, image], controlGuidanceStart: 0.5, controlGuidanceEnd: 0.4 }, /from 0.5 to 0.4/],
     [{ image: [image, "control.png"] }, /expected image to be a tensor/],
     [{ image: [image, image], strength: 0.5 }, /with strength: no such option/],

@@ -1,10 +1,12 @@
 import { z } from "zod";
+import { type Image, inMode } from "../../../../src/io/images/image.ts";
 import { encodePng } from "../../../../src/io/images/png.ts";
 import { type Fit, resizedImage } from "../../../../src/io/images/resize.ts";
 import type { Size } from "../../../command_line/options.ts";
 import { decoded } from "../../request/pictures.ts";
 import { RefusalError } from "../../request/refusal.ts";
 import type { DrawRequest } from "../../request/request.ts";
+import type { InpaintPart } from "./inpaint.ts";
 import { bytesOf, parsed, picture } from "./schema.ts";
 
 const MOST = 2 ** 24; // pixels of a picture
@@ -16,11 +18,34 @@ const FITS: Readonly<Record<string, Fit>> = {
   "1": "crop",
   "Crop and Resize": "crop",
   "Scale to Fit (Inner Fit)": "crop",
+  "Inner Fit (Scale to Fit)": "crop",
   "2": "fill",
   "Resize and Fill": "fill",
   "Envelope (Outer Fit)": "fill",
+  "Outer Fit (Shrink to Fit)": "fill",
 };
 
+/** What counts more where a ControlNet and the prompt differ, by the names that the extension has for it. */
+const FAVORS: Readonly<Record<string, string>> = {
+  "0": "",
+  "Balanced": "",
+  "1": ":favor=prompt",
+  "My prompt is more important": ":favor=prompt",
+  "2": ":favor=control",
+  "ControlNet is more important": ":favor=control",
+};
+
+/** The passes that a ControlNet controls, by its names for them. */
+const PASSES: Readonly<Record<string, string>> = {
+  "Both": "",
+  "HiResFixOption.BOTH": "",
+  "Low res only": ":pass=1",
+  "HiResFixOption.LOW_RES_ONLY": ":pass=1",
+  "High res only": ":pass=2",
+  "HiResFixOption.HIGH_RES_ONLY": ":pass=2",
+};
+
+const part = z.number().min(0).max(1);
 const file = z.union([picture, z.object({ image: picture }).transform(({ image }) => image)]);
 /** A unit of the extension sd-webui-controlnet: a ControlNet with its picture. What decides about preprocessors is not looked at. */
 const unitSchema = z.looseObject({
@@ -33,17 +58,32 @@ const unitSchema = z.looseObject({
   mask: z.literal(""),
   mask_image: z.literal(""),
   resize_mode: z.union([z.int(), z.string().max(100)]),
-  guidance_start: z.literal(0),
-  guidance_end: z.literal(1),
-  control_mode: z.enum(["Balanced", "0"]).or(z.literal(0)),
-  hr_option: z.enum(["Both", "HiResFixOption.BOTH"]),
+  guidance_start: part,
+  guidance_end: part,
+  guidance: part,
+  control_mode: z.union([z.int(), z.string().max(100)]),
+  hr_option: z.string().max(100),
+  inpaint_crop_input_image: z.boolean(),
+  advanced_weighting: z.null(),
+  effective_region_mask: z.null(),
 }).partial();
 
-/** The ControlNets in a request's units; the others are not built in and refused. `first` is the picture that is changed. */
+/** What is drawn under control. */
+interface Drawn {
+  /** The picture that is changed, which controls where a unit has none. */
+  readonly first: Uint8Array | undefined;
+  /** Of the first pass. */
+  readonly size: Size | undefined;
+  /** It is drawn in two passes, each of which makes the picture that controls as large as itself. */
+  readonly twice: boolean;
+  /** Where only a part of a picture is drawn: so much of a picture that controls, too. */
+  readonly part: InpaintPart | undefined;
+}
+
+/** The ControlNets in a request's units; the others are not built in and refused. */
 export async function controlOf(
   scripts: Readonly<Record<string, { args?: unknown[] | undefined }>>,
-  first: Uint8Array | undefined,
-  size: Size | undefined,
+  { first, part, ...drawn }: Drawn,
 ): Promise<Pick<DrawRequest, "controlnet" | "control">> {
   const [controlnet, control]: [string[], Uint8Array[]] = [[], []];
   for (const [name, { args = [] }] of Object.entries(scripts)) {
@@ -57,8 +97,9 @@ export async function controlOf(
       const text = unit.image || unit.input_image || "";
       const bytes = text === "" ? first : bytesOf("image", text);
       if (!bytes) throw refusal("image", "of a ControlNet: expected a picture, got none");
-      controlnet.push(`${modelOf(unit)}:${unit.weight ?? 1}`);
-      control.push(await fitted(bytes, String(unit.resize_mode ?? 1), size));
+      controlnet.push(modelOf(unit) + countingOf(unit, drawn.twice));
+      const { resize_mode: mode = 1, inpaint_crop_input_image: isCut = true } = unit;
+      control.push(await fitted(bytes, String(mode), { ...drawn, part: isCut ? part : undefined }));
     }
   }
   return controlnet.length > 0 ? { controlnet, control } : {};
@@ -75,17 +116,50 @@ function modelOf({ model, module = "none" }: z.infer<typeof unitSchema>): string
   throw refusal("model", "of a ControlNet: expected its name, got none");
 }
 
-/** A picture in the shape of what is drawn. */
-async function fitted(bytes: Uint8Array, mode: string, size: Size | undefined): Promise<Uint8Array> {
-  const fit = FITS[mode];
-  if (fit === undefined) throw refusal("resize_mode", `${mode}: expected ${Object.keys(FITS).join(", ")}`);
+/** How much a ControlNet counts, and where, as it stands behind its name. */
+function countingOf(unit: z.infer<typeof unitSchema>, twice: boolean): string {
+  const { weight = 1, control_mode: mode = 0, hr_option: passes = "Both" } = unit;
+  const { guidance_start: from = 0, guidance_end: to = unit.guidance ?? 1 } = unit;
+  if (from >= to) throw refusal("guidance_start", `${from}: expected less than guidance_end, got ${to}`);
+  const between = `${from > 0 ? `:from=${from}` : ""}${to < 1 ? `:to=${to}` : ""}`;
+  const [favor, pass] = [oneOf("control_mode", FAVORS, String(mode)), oneOf("hr_option", PASSES, passes)];
+  return `:${weight}${between}${favor}${twice ? pass : ""}`;
+}
+
+/** What a name stands for among those that there are. */
+function oneOf<T>(setting: string, known: Readonly<Record<string, T>>, name: string): T {
+  if (Object.hasOwn(known, name)) return known[name]!;
+  throw refusal(setting, `${name}: expected ${Object.keys(known).join(", ")}`);
+}
+
+/** A picture in the shape of what is drawn, and in its size where it is drawn once. */
+async function fitted(
+  bytes: Uint8Array,
+  mode: string,
+  { size: drawn, twice, part }: Omit<Drawn, "first">,
+): Promise<Uint8Array> {
+  const fit = oneOf("resize_mode", FITS, mode);
+  const size = part?.whole ?? drawn;
+  if (part && fit === "default") return part.of(resizedImage(await decodedRgb(bytes), part.whole));
   if (!size || fit === "default") return bytes;
-  const image = await decoded("image", bytes, MOST);
-  if (image.width * size.height === image.height * size.width) return bytes;
+  const image = await decodedRgb(bytes);
+  const isLike = image.width * size.height === image.height * size.width;
+  if (isLike) return part ? part.of(resizedImage(image, size)) : bytes;
   if (fit === "fill") {
     throw refusal("resize_mode", `${mode}: expected a picture of the shape of what is drawn, or to crop it`);
   }
-  return encodePng(resizedImage(image, size, { fit }));
+  const cut = resizedImage(image, twice ? largestIn(image, size) : size, { fit });
+  return part ? part.of(cut) : encodePng(cut);
+}
+
+async function decodedRgb(bytes: Uint8Array): Promise<Image> {
+  return inMode(await decoded("image", bytes, MOST), "RGB");
+}
+
+/** The largest size of a shape in a picture. */
+function largestIn({ width: w, height: h }: Size, { width, height }: Size): Size {
+  const part = Math.min(w / width, h / height);
+  return { width: Math.max(1, Math.round(width * part)), height: Math.max(1, Math.round(height * part)) };
 }
 
 function refusal(name: string, rest: string): RefusalError {

@@ -7,6 +7,7 @@ import type { DrawnPicture } from "../../draw/drawing.ts";
 import { readVariation, type Variation } from "../../../generate/variation.ts";
 import { sidesIn } from "../../../command_line/options.ts";
 import { RefusalError } from "../../request/refusal.ts";
+import type { DrawRequest } from "../../request/request.ts";
 import type { SdapiParams } from "./params.ts";
 
 const KEYWORD = "parameters"; // of the PNG text that A1111 writes and reads
@@ -29,7 +30,7 @@ export function infotextOf({ recipe, width, height }: DrawnPicture, params: Sdap
     "Model": recipe["model"],
     "Clip skip": params.clipSkip > 1 ? params.clipSkip : undefined,
     "Denoising strength": request["hires-strength"] ?? request.strength,
-    ...finish ? maskIn(echo) : {},
+    ...finish ? maskIn(echo, request) : {},
     "Hires resize": hires && sidesIn(hires),
     "Hires steps": request["hires-steps"],
     "Hires upscaler": hires && (echo["hr_upscaler"] ?? "Latent"),
@@ -41,15 +42,17 @@ export function infotextOf({ recipe, width, height }: DrawnPicture, params: Sdap
   return infotext({ prompt, negative, settings });
 }
 
+/** A1111's names of what is within a mask before it is drawn anew, but for that which is left out. */
+const CONTENTS = { original: undefined, fill: "fill", noise: "latent noise", nothing: "latent nothing" };
+
 /** What A1111 tells of a mask. */
 function maskIn(
   { mask_blur: blur = 4, inpaint_full_res: onlyMasked = true, inpaint_full_res_padding: padding = 0 }:
-    Readonly<
-      Record<string, unknown>
-    >,
+    SdapiParams["echo"],
+  { "mask-content": content = "original" }: DrawRequest,
 ): Record<string, unknown> {
   const area = onlyMasked ? { "Inpaint area": "Only masked", "Masked area padding": padding } : {};
-  return { "Mask blur": blur === 0 ? undefined : blur, ...area };
+  return { "Mask blur": blur === 0 ? undefined : blur, ...area, "Masked content": CONTENTS[content] };
 }
 
 /** A picture's variation. */

@@ -21,10 +21,20 @@ export interface InpaintOptions {
   readonly size: Size | undefined;
 }
 
+/** The part of a picture that is drawn for its mask alone. */
+export interface InpaintPart {
+  /** Of the whole picture. */
+  readonly whole: Size;
+  /** The same part of another picture of that size, in the size that is drawn. → a PNG */
+  readonly of: (image: Image) => Uint8Array;
+}
+
 /** What is drawn for a picture with a mask, and how the result becomes the answer. */
 export interface InpaintWork {
   readonly image: Uint8Array;
   readonly mask: Uint8Array;
+  /** Where only the part around the mask is drawn. */
+  readonly part: InpaintPart | undefined;
   /** The picture itself wherever the mask is black, and what was drawn where it is white. → a PNG without texts */
   readonly finish: (drawn: Uint8Array) => Promise<Uint8Array>;
 }
@@ -70,6 +80,7 @@ export async function inpaintWork(
   return {
     image: part(whole),
     mask: part(mask),
+    part: onlyMasked ? { whole: sizeOf(whole), of: part } : undefined,
     finish: async (drawn) => {
       const [whole, mask] = [await read(), inMode(decodePng(packed, "the mask"), "L")];
       const picture = inMode(decodePng(drawn, "the picture"), "RGB");

@@ -4,9 +4,8 @@ import type { Fit } from "../../../../src/io/images/resize.ts";
 import type { Drawer } from "../../draw/drawer.ts";
 import { RefusalError } from "../../request/refusal.ts";
 import type { DrawRequest } from "../../request/request.ts";
-import { multipleOf } from "../../request/sizes.ts";
 import type { Size } from "../../../command_line/options.ts";
-import { usualSize } from "../../../generate/usual.ts";
+import { multipleOf, usualSize } from "../../../generate/usual.ts";
 import { controlOf } from "./controlnet.ts";
 import { hiresOf } from "./hires.ts";
 import { type InpaintWork, inpaintWork, prepared } from "./inpaint.ts";
@@ -49,8 +48,17 @@ export interface Usual {
   vae: string;
 }
 
-/** How pictures get the shape of what is drawn, by A1111's numbers. */
-const FITS: readonly Fit[] = ["default", "crop", "fill"];
+/** How pictures get the shape of what is drawn, by A1111's numbers; with the last their latents get it. */
+const FITS: readonly Fit[] = ["default", "crop", "fill", "default"];
+const AS_LATENTS = 3;
+
+/** What is within a mask before it is drawn anew, by A1111's numbers. */
+const CONTENTS: readonly NonNullable<DrawRequest["mask-content"]>[] = [
+  "fill",
+  "original",
+  "noise",
+  "nothing",
+];
 
 /** Names of the model's own autoencoder. */
 export const OWN_VAE: readonly string[] = ["Automatic", "None", ""];
@@ -69,18 +77,23 @@ export async function readSdapi(
   const clipSkip = override_settings.CLIP_stop_at_last_layers ?? usual.clipSkip;
   const skips = clipSkip > 1 && readsLayers(drawer.partsOf(model));
   const { words, loras } = splitLoras(prompt);
+  const isTwice = kind === "txt2img" && data.enable_hr === true;
+  const usualSides = isTwice ? usualSize(drawer.partsOf(model)) : undefined;
   const size = width === undefined && height === undefined
-    ? undefined
+    ? usualSides
     : { width: width ?? height!, height: height ?? width! };
   const images = kind === "img2img" ? picturesOf(data) : undefined;
   const inpaint = images && await inpaintOf(data, images, size);
-  const hires = kind === "txt2img" && data.enable_hr
-    ? hiresOf(data, size ?? usualSize(drawer.partsOf(model)), multipleOf(drawer.partsOf(model)))
-    : undefined;
+  const hires = isTwice ? hiresOf(data, size!, multipleOf(drawer.partsOf(model))) : undefined;
   const { sd_vae: vae = usual.vae } = override_settings;
   const plain: DrawRequest = {
     ...hires,
-    ...await controlOf(data.alwayson_scripts ?? {}, inpaint ? undefined : images?.[0], size),
+    ...await controlOf(data.alwayson_scripts ?? {}, {
+      first: images?.[0],
+      size,
+      twice: isTwice,
+      part: inpaint?.part,
+    }),
     vae: OWN_VAE.includes(vae) ? undefined : vae,
     prompt: words,
     negative: negative === "" ? undefined : negative,
@@ -102,6 +115,8 @@ export async function readSdapi(
     image: inpaint ? [inpaint.image] : images &&
       await Promise.all(images.map((image) => prepared(image, size, FITS[data.resize_mode ?? 0]!))),
     mask: inpaint?.mask,
+    "mask-content": inpaint && CONTENTS[data.inpainting_fill ?? 0],
+    resize: images && !inpaint && data.resize_mode === AS_LATENTS ? "latents" : undefined,
   };
   const { init_images: _images, mask: _mask, ...echo } = data;
   return {

@@ -16,7 +16,7 @@ const off = {
   s_min_uncond: z.literal(0),
   refiner_checkpoint: z.enum(["", "None"]),
   script_name: z.literal(""),
-  inpainting_fill: z.union([z.literal(0), z.literal(1)]),
+  inpainting_fill: z.int().min(0).max(3),
   initial_noise_multiplier: z.literal(1),
   alwayson_scripts: z.record(
     z.string(),
@@ -79,7 +79,7 @@ export const img2imgSchema = z.looseObject({
   ...shape,
   init_images: z.array(picture).min(1),
   denoising_strength: z.number(),
-  resize_mode: z.int().min(0).max(2),
+  resize_mode: z.int().min(0).max(3),
   mask: picture,
   mask_blur: z.int().min(0),
   mask_blur_x: z.int().min(0),

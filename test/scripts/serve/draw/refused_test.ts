@@ -55,7 +55,7 @@ const refused: Record<string, [request: unknown, kind: string, param: string | u
       { ...flower, hires: "64x64", image: [photo] },
       "invalid",
       "hires",
-      /^Cannot take hires with image: the first of two passes draws from noise and words alone$/,
+      /^Cannot take hires with image: the first of two passes draws from noise$/,
     ],
     "a cache of blocks that a UNet does not have": [
       { ...flower, cache: "first-block" },

@@ -173,6 +173,8 @@ pageTest("second passes and variations come back with their pictures", async ({ 
   await draw(page, { hires: "66x30" });
   assert.match(await page.value(text("#error")), /66x30/);
   await fill(page, { model: "flux" });
+  assert.equal(await page.value(visible("#hires")), true);
+  await fill(page, { model: "klein" });
   assert.equal(await page.value(visible("#hires")), false);
   assert.equal(await page.value(visible("#variation")), true);
 }, { fails: /status of 400/ });

@@ -97,6 +97,84 @@ Deno.test("units of the ControlNet extension control, with their weights", async
   );
 });
 
+Deno.test("units say between which steps they count, and what counts more; what is for preprocessors has no effect", async () => {
+  const request = (rest: string) => pixelsAs({ controlnet: [`edges:0.7${rest}`], control: [edges] });
+  const [whole, early, late] = await Promise.all(["", ":to=0.5", ":from=0.5"].map(request));
+  assert.notDeepEqual(whole, early);
+  assert.deepEqual(await drawn("txt2img", units({ ...unit, guidance_end: 0.5 })), early);
+  const { guidance_end: _, ...others } = unit;
+  assert.deepEqual(await drawn("txt2img", units({ ...others, guidance: 0.5 })), early);
+  assert.deepEqual(await drawn("txt2img", units({ ...unit, guidance_start: 0.5 })), late);
+  const favored = await Promise.all(["prompt", "control"].map((what) => request(`:favor=${what}`)));
+  assert.notDeepEqual(favored[0], whole);
+  assert.notDeepEqual(favored[1], favored[0]);
+  for (
+    const [i, modes] of [["My prompt is more important", 1], ["ControlNet is more important", 2]].entries()
+  ) {
+    for (const control_mode of modes as unknown[]) {
+      assert.deepEqual(await drawn("txt2img", units({ ...unit, control_mode })), favored[i]);
+    }
+  }
+  const told = { ...unit, pixel_perfect: true, processor_res: 64, module: "None", control_mode: 0 };
+  assert.deepEqual(await drawn("txt2img", units(told)), whole);
+});
+
+Deno.test("units control both passes in the size of each, or the one that is said", async () => {
+  const wide = encodePng(resizedImage(control, { width: 90, height: 60 }));
+  const cut = encodePng(resizedImage(control, { width: 60, height: 60 }));
+  const asked = (more: object) => ({
+    ...units({ ...unit, image: wide.toBase64(), ...more }),
+    enable_hr: true,
+  });
+  const again = { "hires-strength": 0.75, hires: { width: 64, height: 64 } };
+  const request = (rest: string, picture = wide) =>
+    pixelsAs({ ...again, controlnet: [`edges:0.7${rest}`], control: [picture] });
+  const [both, first, second] = await Promise.all(["", ":pass=1", ":pass=2"].map((rest) => request(rest)));
+  const stretched = await drawn("txt2img", asked({ resize_mode: "Just Resize" }));
+  assert.deepEqual(stretched, both);
+  assert.notDeepEqual(await drawn("txt2img", asked({})), both); // cut to shape, with all its pixels
+  assert.deepEqual(
+    await drawn("txt2img", asked({ image: cut.toBase64() })),
+    await request("", cut),
+  );
+  for (const [hr_option, want] of [["Low res only", first], ["High res only", second]] as const) {
+    assert.notDeepEqual(want, both);
+    assert.deepEqual(await drawn("txt2img", asked({ resize_mode: 0, hr_option })), want);
+  }
+  const once = { ...asked({ resize_mode: 0, hr_option: "Low res only" }), enable_hr: false };
+  assert.deepEqual(
+    await drawn("txt2img", once),
+    await pixelsAs({ controlnet: ["edges:0.7"], control: [wide] }),
+  );
+});
+
+Deno.test("with a mask of which only the part is drawn, the same part of a unit's picture controls", async () => {
+  const side = 64; // of which the mask leaves 32 pixels in the middle
+  const inner = (x: number) => x >= 16 && x < 48;
+  const bytes = (color: (x: number, y: number) => number[]) =>
+    Uint8Array.from(
+      Array.from({ length: side * side }, (_, i) => color(i % side, Math.floor(i / side))).flat(),
+    );
+  const square = (data: Uint8Array, width = side) => encodePng({ width, height: width, channels: 3, data });
+  const scene = square(bytes((x, y) => [4 * x, 4 * y, 90]));
+  const mask = square(bytes((x, y) => new Array(3).fill(inner(x) && inner(y) ? 255 : 0)));
+  const whole = resizedImage(control, { width: side, height: side });
+  const cut = Uint8Array.from({ length: 32 * 32 * 3 }, (_, i) => {
+    const [x, y, c] = [Math.floor(i / 3) % 32 + 16, Math.floor(i / 96) + 16, i % 3];
+    return whole.data[4 * (y * side + x) + c]!;
+  });
+  const masked = { init_images: [scene.toBase64()], mask: mask.toBase64(), mask_blur: 0 };
+  const draw = (more: object) =>
+    drawn("img2img", { ...masked, ...units({ ...unit, image: encodePng(whole).toBase64(), ...more }) });
+  const part = square(cut, 32);
+  const got = await draw({});
+  assert.deepEqual(await draw({ inpaint_crop_input_image: false, image: part.toBase64() }), got);
+  assert.notDeepEqual(await draw({ inpaint_crop_input_image: false }), got);
+  const { image: _, ...bare } = unit; // then the picture itself
+  const own = await drawn("img2img", { ...masked, ...units(bare) });
+  assert.deepEqual(own, await draw({ image: scene.toBase64() }));
+});
+
 Deno.test("a picture of another shape is cut, or stretched where that is asked for", async () => {
   const square = decodePng(edges, "edges");
   const wide = encodePng(resizedImage(square, { width: 48, height: 32 }));
@@ -184,19 +262,20 @@ const refused: Record<string, [params: object, message: RegExp]> = {
     units({ ...unit, image: "" }),
     /^Cannot take image of a ControlNet: expected a picture, got none$/,
   ],
-  "a part of the steps": [units({ ...unit, guidance_end: 0.5 }), /guidance_end to be 1/],
-  "another weight of the prompt": [
-    units({ ...unit, control_mode: "My prompt is more important" }),
-    /control_mode/,
+  "no part of the steps": [
+    units({ ...unit, guidance_start: 0.5, guidance_end: 0.5 }),
+    /^Cannot take guidance_start 0.5: expected less than guidance_end, got 0.5$/,
   ],
+  "more than all steps": [units({ ...unit, guidance_end: 1.5 }), /guidance_end/],
+  "an unknown control mode": [
+    units({ ...unit, control_mode: "My cat is more important" }),
+    /^Cannot take control_mode My cat is more important: expected 0, 1, 2, Balanced, My prompt is more important, /,
+  ],
+  "weights of layers": [units({ ...unit, advanced_weighting: [1, 1] }), /advanced_weighting to be null/],
   "a mask": [units({ ...unit, mask: image }), /mask to be ""/],
   "an extension that is not built in": [
     { alwayson_scripts: { ADetailer: { args: [{}] } } },
     /^Cannot take alwayson_scripts ADetailer: no such extension is built in$/,
-  ],
-  "a second pass with a ControlNet": [
-    { ...units(unit), enable_hr: true },
-    /^Cannot take hires with controlnet: /,
   ],
 };
 for (const [what, [params, message]] of Object.entries(refused)) {

@@ -40,11 +40,6 @@ const refused: Record<string, [params: object, status: number, message: RegExp]>
     422,
     /^Cannot take hr_prompt style:1: expected no LoRA but those of the prompt$/,
   ],
-  "a second pass of FLUX": [
-    { enable_hr: true, override_settings: { sd_model_checkpoint: "flux" } },
-    422,
-    /^Cannot take hires with flux: it is for StableDiffusion, StableDiffusionXL$/,
-  ],
   "a second pass that is too large": [{ enable_hr: true, hr_scale: 64 }, 422, /expected at most \d+ pixels/],
   "a second pass of too little strength": [
     { enable_hr: true, denoising_strength: 0.01, hr_second_pass_steps: 20 },

@@ -103,6 +103,9 @@ Deno.test("img2img changes a picture by denoising_strength", async () => {
     const image = [encodePng(resizedImage(inMode(wide, "RGB"), size, { fit }))];
     assert.deepEqual(pixels, await pixelsAs({ ...request, image, strength: 0.75 }));
   }
+  const latents = await drawn("img2img", { init_images, resize_mode: 3 });
+  assert.deepEqual(latents.pixels, await pixelsAs({ ...request, strength: 0.75, resize: "latents" }));
+  assert.notDeepEqual(latents.pixels, whole.pixels);
   const weak = await drawn("img2img", { init_images, denoising_strength: 0.4 });
   assert.deepEqual(weak.pixels, await pixelsAs({ ...request, strength: 0.4 }));
   assert.match(weak.info.infotexts[0], /Denoising strength: 0\.4/);
@@ -124,7 +127,8 @@ Deno.test("within a mask a picture is drawn anew, and stays what it is elsewhere
   const request = { prompt: "a cat", "prompt-syntax": "a1111", steps: 4, strength: 0.75 } as const;
   const size = { width: side, height: side };
   const whole = { ...params, inpaint_full_res: false };
-  const [drawnWhole] = await pixelsAs({ ...request, image: [image], mask, size });
+  const within = (_: number, i: number) => isMasked(Math.floor(i / 4) % side, Math.floor(i / 4 / side));
+  const [drawnWhole] = await pixelsAs({ ...request, image: [image], mask, size, "mask-content": "fill" });
   const { pixels: [got] } = await drawn("img2img", whole);
   assert.deepEqual(
     got,
@@ -133,6 +137,14 @@ Deno.test("within a mask a picture is drawn anew, and stays what it is elsewhere
       return isMasked(x, y) ? drawnWhole![i]! : i % 4 === 3 ? 255 : scene(x, y)[i % 4]!;
     }),
   );
+
+  for (const [inpainting_fill, content] of [[1, "original"], [2, "noise"], [3, "nothing"]] as const) {
+    const { pixels: [other], info } = await drawn("img2img", { ...whole, inpainting_fill });
+    const [want] = await pixelsAs({ ...request, image: [image], mask, size, "mask-content": content });
+    assert.deepEqual(other!.filter(within), want!.filter(within), content);
+    assert.equal(/Masked content: latent/.test(info.infotexts[0]), content !== "original");
+    assert.notDeepEqual(other, got);
+  }
 
   const part = { inpaint_full_res: true, inpaint_full_res_padding: 2, width: 32, height: 32 };
   const { pixels: [only], files, info } = await drawn("img2img", { ...params, ...part });
@@ -204,12 +216,16 @@ Deno.test("subseed and seed_resize_from mix noise, one seed for all pictures", a
   const resized = await drawn("txt2img", { seed_resize_from_w: 16, seed_resize_from_h: 24 });
   assert.deepEqual(resized.pixels, await pixelsAs({ ...request, "seed-size": { width: 16, height: 24 } }));
   assert.notDeepEqual(resized.pixels, await pixelsAs(request));
-  const changed = await post("img2img", { ...sent.img2img, ...params, init_images: [photo.toBase64()] });
-  assert.deepEqual(
-    [changed.status, /variation with /.test(changed.json.detail)],
-    [422, true],
-    changed.json.detail,
-  );
+  const changed = await drawn("img2img", { ...params, init_images: [photo.toBase64()] });
+  const change = {
+    prompt: "a cat",
+    "prompt-syntax": "a1111",
+    steps: 4,
+    image: [photo],
+    strength: 0.75,
+  } as const;
+  assert.deepEqual(changed.pixels, await pixelsAs({ ...change, variation: "7:0.3", count: 2 }));
+  assert.notDeepEqual(changed.pixels[0], (await pixelsAs(change))[0]);
 });
 
 Deno.test("enable_hr draws in two passes, with A1111's names and sizes", async () => {
@@ -259,6 +275,18 @@ Deno.test("enable_hr draws in two passes, with A1111's names and sizes", async (
   assert.deepEqual(
     pictures.pixels,
     await pixelsAs({ ...request, hires: { width: 48, height: 48 }, "hires-upscaler": "lanczos" }),
+  );
+});
+
+Deno.test("enable_hr draws FLUX.1 in two passes, too", async () => {
+  const override_settings = { sd_model_checkpoint: "flux" };
+  const hr = { enable_hr: true, hr_scale: 2, denoising_strength: 0.5, steps: 2, cfg_scale: 3 };
+  const params = { prompt: "a cat", sampler_name: "Euler", override_settings, ...hr };
+  const { pixels } = await drawn("txt2img", params);
+  const twice = { hires: { width: 64, height: 64 }, "hires-strength": 0.5 };
+  assert.deepEqual(
+    pixels,
+    await pixelsAs({ prompt: "a cat", model: "flux", scheduler: "Euler", guidance: 3, steps: 2, ...twice }),
   );
 });
 
