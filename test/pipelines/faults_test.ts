@@ -120,7 +120,8 @@ for (
           steps.push(step);
           await sample.data();
           if (step !== lost || notices.length) return;
-          await new Promise((resolve) => setTimeout(resolve, 50)); // until the host has it
+          await device.idle();
+          await new Promise((resolve) => setTimeout(resolve, 50)); // the host has it then
           device.gpu.destroy();
         },
       });

@@ -9,6 +9,7 @@ import { measure, stepTimes } from "../../scripts/profile/measure.ts";
 import { openModel, openPipeline, type Subject } from "../../scripts/profile/subject.ts";
 import { describeChanges, describeProfile } from "../../scripts/profile/text.ts";
 import { inFolder, runScript } from "../support/script.ts";
+import { until } from "../support/until.ts";
 
 const root = join(import.meta.dirname!, "../..");
 const emoji = join(root, "models/emoji-diffusion");
@@ -169,14 +170,11 @@ Deno.test("a step of a short run is told without texts and VAE, and rows rank by
   assert.deepEqual(times(1), [17]); // from the texts' end to its own
   assert.deepEqual(times(2), [17, 20]);
   assert.deepEqual(times(4), [1, 1]); // by the host, the first left out
-  const { step, runMs } = await profileOf(() => openPipeline(emoji, { size: undefined, prompt: "the sun" }), {
-    pipeline: true,
-    steps: 1,
-  });
-  assert.ok(
-    step.median > 0 && step.median < 0.9 * runMs.passes.median,
-    `${step.median} of ${runMs.passes.median}`,
-  );
+  const open = () => openPipeline(emoji, { size: undefined, prompt: "the sun" });
+  await until(async () => { // a busy machine may hold up the step alone
+    const { step, runMs } = await profileOf(open, { pipeline: true, steps: 1 });
+    return step.median > 0 && step.median < 0.9 * runMs.passes.median;
+  }, "the step to take less than the run");
 });
 
 Deno.test("a UNet is profiled with the tokens of its pipeline's texts", async () => {
@@ -187,7 +185,7 @@ Deno.test("a UNet is profiled with the tokens of its pipeline's texts", async ()
 
 Deno.test("what GPU and host do in a run adds up to its time within 3 %", async () => {
   let best = 0;
-  for (let turn = 0; turn < 8 && best < 0.97; turn++) { // a busy machine wakes those that wait late
+  for (let turn = 0; turn < 50 && best < 0.97; turn++) { // a busy machine wakes those that wait late
     const { dispatches, host, runMs } = await profileOf((device) =>
       openModel(device, emoji, { part: "unet", size: undefined })
     );

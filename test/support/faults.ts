@@ -64,11 +64,13 @@ export function inject(device: Device, { allocation, memory = Infinity, submissi
 setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc") as () => void;
 
-/** Bytes that a device's buffers take once what nobody holds any more was collected. */
+/** Bytes that a device's buffers take once what nobody holds any more was collected: what is left after turns that free nothing. */
 export async function bytesHeld(device: Device): Promise<number> {
-  for (let turn = 0; turn < 2; turn++) {
+  for (let same = 0; same < 2;) {
+    const { bytes } = device.buffers.usage();
     collect();
     await new Promise((resolve) => setTimeout(resolve)); // finalizers run
+    same = device.buffers.usage().bytes === bytes ? same + 1 : 0;
   }
   return device.buffers.usage().bytes;
 }

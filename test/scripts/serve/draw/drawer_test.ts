@@ -108,7 +108,8 @@ Deno.test("requests wait for one another, in order, no more than may; one that w
   const draw = (name: string, options: Parameters<Drawer["draw"]>[1] = {}) =>
     drawer.draw(flower, options).then(() => order.push(name));
   const leaving = new AbortController();
-  const first = draw("first");
+  const { promise: rest, resolve: letGo } = Promise.withResolvers<void>();
+  const first = draw("first", { onPicture: () => rest });
   await started();
   const second = draw("second", { signal: leaving.signal });
   const third = draw("third", {
@@ -125,6 +126,7 @@ Deno.test("requests wait for one another, in order, no more than may; one that w
   });
   leaving.abort();
   await assert.rejects(second, { name: "AbortError" });
+  letGo();
   await Promise.all([first, third]);
   assert.deepEqual(order, ["first", "third"]);
   assert.deepEqual(ahead, [2, 1]);
@@ -172,14 +174,16 @@ Deno.test("what comes in JSON is read as what it means", async () => {
 
 Deno.test("a request that fits in no way is refused before it waits", async () => {
   await using small = await Drawer.open({ models: [EMOJI], memory: 90e6, onNotice: () => {} });
-  const running = small.draw({ ...flower, steps: 20 });
+  const { promise: rest, resolve: letGo } = Promise.withResolvers<void>();
+  const running = small.draw(flower, { onPicture: () => rest });
   await until(() => small.busy);
   await assert.rejects(small.draw({ ...flower, size: { width: 1024, height: 1024 } }), (error) => {
     assert.ok(error instanceof RefusalError && error.kind === "invalid", String(error));
     assert.match(error.message, /^Cannot draw: \w+ takes [\d.]+ MB at least; draw smaller pictures/);
-    assert.ok(small.busy);
     return true;
   });
+  assert.ok(small.busy);
+  letGo();
   await running;
 });
 
@@ -326,14 +330,17 @@ Deno.test("what takes too long is ended", async () => {
 
 Deno.test("a drawer that closes finishes what it draws, and refuses what waits and comes", async () => {
   const closing = await Drawer.open({ models: [EMOJI] });
-  const drawn = closing.draw(flower);
+  const { promise: rest, resolve: letGo } = Promise.withResolvers<void>();
+  const drawn = closing.draw(flower, { onPicture: () => rest });
   await until(() => closing.busy);
   const waiting = closing.draw(flower);
   await until(() => closing.waiting === 1);
   const refusals = assert.rejects(waiting, { message: "Cannot draw: the server ends; try again later" });
-  await closing[Symbol.asyncDispose]();
-  assert.equal((await drawn).pictures.length, 1);
+  const closed = closing[Symbol.asyncDispose]();
   await refusals;
+  letGo();
+  await closed;
+  assert.equal((await drawn).pictures.length, 1);
   await assert.rejects(closing.draw(flower), RefusalError);
 });
 

@@ -289,10 +289,9 @@ pageTest(
   async ({ page }) => {
     await page.value(`{
     const read = createImageBitmap;
-    let turn = 0;
     window.createImageBitmap = async (file) => {
       const picture = await read(file);
-      if (turn++ === 0) await new Promise((done) => setTimeout(done, 300));
+      if (file.name === "slow.png") await new Promise((done) => window.letGo = done);
       return picture;
     };
   }`);
@@ -300,10 +299,14 @@ pageTest(
       const data = new Uint8Array(4 * side * side).fill(255);
       return encodePng({ width: side, height: side, channels: 4, data }).toBase64();
     };
+    const width = `document.querySelector("#picture-shown").width`;
     await drop(page, "slow.png", png(40));
+    await page.until("window.letGo");
     await drop(page, "quick.png", png(24));
-    await new Promise((done) => setTimeout(done, 600));
-    assert.equal(await page.value(`document.querySelector("#picture-shown").width`), 24);
+    await page.until(`${width} === 24`);
+    await page.value("letGo()");
+    await new Promise((done) => setTimeout(done, 300)); // in which the first would come
+    assert.equal(await page.value(width), 24);
   },
 );
 
