@@ -51,6 +51,19 @@ export function drawnOf(parts: AnyParts, { width, height }: Size): Size {
   return { width: width - width % multiple, height: height - height % multiple };
 }
 
+/** Sides that a model's pictures have. */
+export interface Sides {
+  /** Those that are drawn where none are said, in pixels. */
+  readonly size: Size;
+  /** Divisor of all sides, in pixels. */
+  readonly multiple: number;
+}
+
+/** The sides of what parts draw. */
+export function usualSides(parts: AnyParts): Sides {
+  return { size: usualSize(parts), multiple: multipleOf(parts) };
+}
+
 /** Divisor of a picture's sides, in pixels; a token of transformers covers 2 x 2 latents, T2I-Adapters have their own. */
 export function multipleOf(parts: AnyParts): number {
   if (!("vae" in parts)) return 1;

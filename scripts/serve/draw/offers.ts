@@ -1,18 +1,16 @@
 import type { AnyPipeline } from "denoise/pipelines";
 import { isFlow, misfits, schedulerNamed } from "denoise/schedulers";
 import { samplers } from "../../../src/schedulers/names.ts";
-import type { Size } from "../../command_line/options.ts";
 import { type Addition, forAdditions } from "../../generate/contents.ts";
 import { takesReferences } from "../../generate/task_pipelines.ts";
 import { takes } from "../../generate/misfits.ts";
-import { STEPS, usualSize } from "../../generate/usual.ts";
+import { type Sides, STEPS, usualSides } from "../../generate/usual.ts";
 import type { Models, OfferedModel } from "../models/models.ts";
 import { MOST_PARTS, requestKeys } from "../request/request.ts";
-import { multipleOf } from "../../generate/usual.ts";
 import type { Limits } from "../request/limits.ts";
 
 /** A model, and what requests may say about it. */
-export interface ModelOffer {
+export interface ModelOffer extends Sides {
   /** What requests call it. */
   readonly name: string;
   /** The class of its pipeline. */
@@ -29,10 +27,8 @@ export interface ModelOffer {
   readonly images: number;
   /** Kinds of step caches that fit it, as `cache` names them. */
   readonly caches: readonly string[];
-  /** The size that is drawn where none is said, in pixels. */
-  readonly size: Size;
-  /** Divisor of a picture's sides, in pixels. */
-  readonly multiple: number;
+  /** Sides of its pictures with each of the other autoencoders that fit it, by their names. */
+  readonly sidesWith: Readonly<Record<string, Sides>>;
   /** Steps where none are said. */
   readonly steps: number;
   /** Guidance where none is said; undefined where that is the pipeline's own. */
@@ -74,8 +70,8 @@ function offerOf(model: OfferedModel): ModelOffer {
     schedulers: settings.includes("scheduler") ? schedulersOf(model) : [],
     images: !settings.includes("image") ? 0 : takesReferences(pipeline) ? MOST_PARTS : 1,
     caches: settings.includes("cache") ? cachesFor(pipeline) : [],
-    size: usualSize(pipeline.parts),
-    multiple: multipleOf(pipeline.parts),
+    ...usualSides(pipeline.parts),
+    sidesWith: Object.fromEntries(model.sidesWith),
     steps: usual.steps ?? STEPS,
     guidance: usual.guidance,
   };

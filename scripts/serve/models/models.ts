@@ -1,6 +1,7 @@
 import type { Device } from "denoise";
 import type { Model } from "denoise/models";
 import {
+  type AnyParts,
   type AnyPipeline,
   DiffusionPipeline,
   type PipelineOptions,
@@ -12,7 +13,7 @@ import { memoryBudget, modelsOf } from "../../../src/pipelines/memory/acquire.ts
 import { type Addition, forAdditions, weightsOf } from "../../generate/contents.ts";
 import { readScaled } from "../../generate/named_files.ts";
 import { takes } from "../../generate/misfits.ts";
-import { type Usual, usualOf } from "../../generate/usual.ts";
+import { type Sides, type Usual, usualOf, usualSides } from "../../generate/usual.ts";
 import { Besides, isBeside, keyOf, type NamedBeside } from "./beside.ts";
 import { type Additions, expectNew, fitsNone, named, type Offer, Shelf, type Versions } from "./offered.ts";
 import { Room } from "./room.ts";
@@ -35,6 +36,8 @@ export interface OfferedModel extends Offer {
   readonly weightsWithoutVae: string | undefined;
   /** Names of the files beside models that it takes, by the settings that name them. */
   readonly fits: Readonly<Record<Addition, ReadonlySet<string>>>;
+  /** Sides of its pictures with each of the other autoencoders that it takes, by their names. */
+  readonly sidesWith: ReadonlyMap<string, Sides>;
 }
 
 /** The same with what changes while it is used. */
@@ -42,6 +45,7 @@ interface OpenModel extends OfferedModel {
   pipeline: AnyPipeline;
   scheduler: AnyPipeline["scheduler"];
   readonly fits: Readonly<Record<Addition, Set<string>>>;
+  readonly sidesWith: Map<string, Sides>;
   /** What stands beside it, or did. */
   besides: Besides;
   /** LoRAs and textual inversions on it. */
@@ -194,6 +198,7 @@ export class Models implements Disposable {
       weights: await weightsOf(pipeline, offer.path, {}),
       weightsWithoutVae: await weightsOf(pipeline, offer.path, { vae: "another" }),
       fits: forAdditions(() => new Set<string>()),
+      sidesWith: new Map(),
     };
   }
 
@@ -227,8 +232,10 @@ export class Models implements Disposable {
       const { pipeline, besides } = model;
       if (!takes(pipeline.constructor.name, setting)) continue;
       try {
-        if (isBeside(setting)) await besides.open(setting, offer);
-        else if (setting === "embedding") await learnOnce(pipeline, offer);
+        if (isBeside(setting)) {
+          const [opened] = await besides.open(setting, offer);
+          if (setting === "vae") model.sidesWith.set(offer.name, sidesWith(pipeline, opened!));
+        } else if (setting === "embedding") await learnOnce(pipeline, offer);
         else await expectLora(offer.path, pipeline.parts);
         fitting.push(model);
       } catch (error) {
@@ -268,6 +275,11 @@ export class Models implements Disposable {
       model.unload();
     }
   }
+}
+
+/** Sides of a pipeline's pictures with another autoencoder. */
+function sidesWith({ parts }: AnyPipeline, vae: Model): Sides {
+  return usualSides({ ...parts, vae } as AnyParts);
 }
 
 /** True if a model is stored in fewer bits than was asked for, or partly on the disk, as memory was short. */

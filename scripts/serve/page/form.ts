@@ -2,19 +2,28 @@ import type { ModelOffer, Offers } from "../draw/offers.ts";
 import { byId, fillChoice } from "./dom.ts";
 import { type Attempt, Guides } from "./guides.ts";
 import { NamedList } from "./named_list.ts";
-import { PictureIn } from "./picture_in.ts";
-import { References } from "./references.ts";
+import { Originals } from "./originals.ts";
 import { NUMBERS, type PageRequest } from "./request.ts";
 import { fillSeeds, readSeeds, writtenSeeds } from "./seeds.ts";
+import { SidesFields } from "./sides.ts";
 
-const TEXTS = ["prompt", "negative"] as const;
+/** Settings in words. */
+const TEXTS = ["prompt", "negative", "hires-prompt", "hires-negative"] as const;
 /** Settings whose fields are for numbers. */
 const NUMERIC = [...NUMBERS, "strength", "mask-blur"] as const;
-const MASK_BLUR = 4; // A1111's
+/** Sizes beside that of the picture. */
+const SIZES = ["seed-size", "hires"] as const;
 /** Choices whose first, "", is as is usual. */
-const CHOICES = ["scheduler", "prompt-syntax", "vae", "hires-upscaler"] as const;
+const CHOICES = ["scheduler", "prompt-syntax", "vae", "hires-upscaler", "hires-scheduler"] as const;
 /** What belongs to a second pass. */
-const HIRES = ["hires-upscaler", "hires-strength", "hires-steps"];
+const HIRES = [
+  ...["hires-upscaler", "hires-strength", "hires-steps", "hires-scheduler", "hires-prompt", "hires-negative"],
+];
+/** Settings under "More" that bring the others there with them. */
+const RARE = [
+  ...["embedding", "vae", "prompt-syntax", "true-cfg", "pag", "clip-skip", "max-sequence-length", "cache"],
+  ...["variation", "seed-size", "hires"],
+] as readonly (keyof PageRequest)[];
 /** Step caches by their names in a request. */
 const CACHES: Readonly<Record<string, string>> = {
   "first-block": "First Block Cache",
@@ -34,32 +43,25 @@ export class Form {
   readonly #offers: Offers;
   readonly #form = byId("form", HTMLFormElement);
   readonly #model = byId("model", HTMLSelectElement);
-  readonly #scheduler = byId("scheduler", HTMLSelectElement);
+  readonly #vae = byId("vae", HTMLSelectElement);
   readonly #cache = byId("cache", HTMLSelectElement);
   readonly #loras = new NamedList("lora", { hasScale: true });
   readonly #embeddings = new NamedList("embedding", { hasScale: false });
   readonly #guides: Guides;
-  readonly #picture: PictureIn;
-  readonly #references: References;
+  readonly #sides = new SidesFields();
+  readonly #originals: Originals;
 
   /** `attempt` does what may fail, and tells the user. */
   constructor(offers: Offers, attempt: Attempt) {
     this.#offers = offers;
     const { limits, models } = offers;
-    this.#picture = new PictureIn(limits.pixels, (size) => this.#fitSize(size));
-    this.#references = new References(limits.pixels);
+    this.#originals = new Originals(limits.pixels, (size) => this.#sides.fit(size));
     this.#guides = new Guides(limits.pixels, attempt);
-    this.#references.onChange = () => this.#suitPictures();
     fillChoice(this.#model, [["", models.map(({ name }) => [name, name])]]);
     byId("steps", HTMLInputElement).max = String(limits.steps);
     byId("count", HTMLInputElement).max = String(limits.count);
-    byId("swap", HTMLButtonElement).addEventListener("click", () => {
-      const [width, height] = (["width", "height"] as const).map((side) => byId(side, HTMLInputElement));
-      const { size } = this.#offer;
-      const values = [height!.value || String(size.height), width!.value || String(size.width)];
-      [width!.value, height!.value] = values as [string, string];
-    });
     this.#model.addEventListener("change", () => this.#suitModel());
+    this.#vae.addEventListener("change", () => this.#suitSides());
     this.#form.addEventListener("input", () => this.mark());
     this.#suitModel();
   }
@@ -92,8 +94,7 @@ export class Form {
 
   /** Takes a picture to change, or one more that the prompt is about. */
   async take(file: Blob): Promise<void> {
-    if (this.#offer.images > 1) await this.#references.add(file);
-    else await this.#picture.take(file);
+    await this.#originals.take(file);
   }
 
   /** Brings the user to the picture that is to be changed. */
@@ -108,21 +109,19 @@ export class Form {
   read(): PageRequest[] {
     const count = Number(valueOf("count")) || 1;
     const seedsOf = readSeeds(this.takes("variation"));
-    const [width, height] = [valueOf("width"), valueOf("height")];
-    const { size } = this.#offer;
     const given: Record<string, unknown> = {
       ...Object.fromEntries(TEXTS.map((name) => [name, byId(name, HTMLTextAreaElement).value.trim()])),
       ...Object.fromEntries(CHOICES.map((name) => [name, byId(name, HTMLSelectElement).value])),
       lora: this.#loras.read(),
       embedding: this.#embeddings.read(),
       ...this.#guides.read(),
-      ...width || height ? { size: `${width || size.width}x${height || size.height}` } : {},
+      ...Object.fromEntries(SIZES.map((name) => [name, valueOf(name)])),
+      size: this.#sides.read(),
       ...Object.fromEntries(
         NUMERIC.filter((name) => valueOf(name) !== "").map((name) => [name, Number(valueOf(name))]),
       ),
       cache: [this.#cache.value, valueOf("cache-threshold")].filter(Boolean).join(":"),
-      hires: valueOf("hires"),
-      ...this.#pictures(),
+      ...this.#originals.read(),
     };
     if (this.#cache.value === "") delete given["cache"];
     if (given["hires"] === "") { for (const name of HIRES) delete given[name]; }
@@ -149,7 +148,7 @@ export class Form {
   /** Takes settings. Returns what of them is no longer offered. */
   async fill(request: Partial<PageRequest>): Promise<string[]> {
     const lost: string[] = [];
-    const { model, image } = request;
+    const { model } = request;
     if (this.#offers.models.some(({ name }) => name === model)) this.#model.value = model!;
     else if (model !== undefined) lost.push(`the model ${model}`);
     this.#suitModel();
@@ -159,8 +158,8 @@ export class Form {
     const [kind, threshold = ""] = request.cache?.split(":") ?? [];
     lost.push(...choose("cache", kind));
     byId("cache-threshold", HTMLInputElement).value = threshold;
-    byId("hires", HTMLInputElement).value = request.hires ?? "";
-    const [width = "", height = ""] = request.size?.split("x") ?? [];
+    for (const name of SIZES) byId(name, HTMLInputElement).value = request[name] ?? "";
+    this.#suitSides();
     fillSeeds(request);
     byId("count", HTMLInputElement).value = "";
     lost.push(...this.#loras.fill(request.lora ?? []).map((name) => `the LoRA ${name}`));
@@ -168,25 +167,9 @@ export class Form {
       ...this.#embeddings.fill(request.embedding ?? []).map((name) => `the textual inversion ${name}`),
     );
     lost.push(...await this.#guides.fill(request));
-    const images = [image ?? []].flat();
-    const takesSeveral = this.#offer.images > 1;
-    await this.#references.fill(takesSeveral ? images : []);
-    await this.#picture.take(takesSeveral ? undefined : images[0], request.mask);
-    byId("width", HTMLInputElement).value = width; // after the picture, which sets the size
-    byId("height", HTMLInputElement).value = height;
-    const isRare = [
-      "embedding",
-      "vae",
-      "prompt-syntax",
-      "true-cfg",
-      "pag",
-      "clip-skip",
-      "max-sequence-length",
-      "cache",
-      "variation",
-      "hires",
-    ] as const;
-    byId("more-settings", HTMLDetailsElement).open ||= isRare.some((name) => request[name] !== undefined);
+    await this.#originals.fill(request);
+    this.#sides.fill(request.size); // after the picture, which sets the size
+    byId("more-settings", HTMLDetailsElement).open ||= RARE.some((name) => request[name] !== undefined);
     this.mark();
     return lost;
   }
@@ -213,20 +196,9 @@ export class Form {
 
   /** Shows the settings of the chosen model, with what is usual for it. */
   #suitModel(): void {
-    const { schedulers, size, multiple, steps, guidance } = this.#offer;
-    const scheduler = this.#scheduler.value;
-    const pairs = (names: readonly string[]) => names.map((name) => [name, name] as const);
-    fillChoice(this.#scheduler, [
-      ["", [["", `The model's own (${this.#offer.scheduler})`]]],
-      ["Samplers", pairs(schedulers.filter((name) => !name.endsWith(" Karras")))],
-      ["With Karras' spread of the steps", pairs(schedulers.filter((name) => name.endsWith(" Karras")))],
-    ]);
-    this.#scheduler.value = schedulers.includes(scheduler) ? scheduler : "";
-    for (const side of ["width", "height"] as const) {
-      const field = byId(side, HTMLInputElement);
-      field.min = field.step = String(multiple);
-      field.placeholder = String(size[side]);
-    }
+    const { steps, guidance } = this.#offer;
+    this.#suitSchedulers("scheduler", `The model's own (${this.#offer.scheduler})`);
+    this.#suitSchedulers("hires-scheduler", "As the first pass");
     byId("steps", HTMLInputElement).placeholder = String(steps);
     byId("guidance", HTMLInputElement).placeholder = String(guidance ?? "usual");
     for (const part of document.querySelectorAll<HTMLElement>("[data-setting]")) {
@@ -239,48 +211,34 @@ export class Form {
     const tokens = new Map(this.#offers.embeddings.map(({ name, token }) => [name, `${name}: ${token}`]));
     this.#loras.offer(additions.lora.map((name) => [name, name]));
     this.#embeddings.offer(additions.embedding.map((name) => [name, tokens.get(name) ?? name]));
-    fillChoice(byId("vae", HTMLSelectElement), [["", [
+    fillChoice(this.#vae, [["", [
       ["", "The model's own"],
       ...additions.vae.map((name) => [name, name] as const),
     ]]]);
     this.#guides.suit(this.#offer);
     const caches = this.#offer.caches.map((kind) => [kind, CACHES[kind] ?? kind] as const);
     fillChoice(this.#cache, [["", [["", "None"], ...caches]]]);
-    this.#suitPictures();
+    this.#originals.suit(this.#offer.images);
+    this.#suitSides();
   }
 
-  /** Shows one picture with its mask, or several. */
-  #suitPictures(): void {
-    const { images } = this.#offer;
-    const isOne = images === 1;
-    byId("picture-title", HTMLElement).textContent = isOne
-      ? "Picture to change"
-      : "Pictures that the prompt is about";
-    byId("references", HTMLElement).hidden = isOne;
-    byId("picture-none", HTMLElement).hidden = isOne
-      ? this.#picture.image !== undefined
-      : this.#references.images.length >= images;
-    byId("picture-some", HTMLElement).hidden = !isOne || this.#picture.image === undefined;
+  /** Shows the schedulers that fit the model; one that was chosen stays where it does. */
+  #suitSchedulers(id: string, usual: string): void {
+    const { schedulers } = this.#offer;
+    const field = byId(id, HTMLSelectElement);
+    const chosen = field.value;
+    const pairs = (names: readonly string[]) => names.map((name) => [name, name] as const);
+    fillChoice(field, [
+      ["", [["", usual]]],
+      ["Samplers", pairs(schedulers.filter((name) => !name.endsWith(" Karras")))],
+      ["With Karras' spread of the steps", pairs(schedulers.filter((name) => name.endsWith(" Karras")))],
+    ]);
+    field.value = schedulers.includes(chosen) ? chosen : "";
   }
 
-  /** The pictures of a request, and what belongs to them. */
-  #pictures(): Record<string, unknown> {
-    if (this.#offer.images > 1) {
-      return { "image": this.#references.images, "strength": undefined, "mask-blur": undefined };
-    }
-    const { image, mask } = this.#picture;
-    if (!image) return { "strength": undefined, "mask-blur": undefined };
-    return { image, mask, "mask-blur": mask && (Number(valueOf("mask-blur")) || MASK_BLUR) };
-  }
-
-  /** As many pixels as are usual, in the shape of a picture; the usual size without one. */
-  #fitSize(picture?: { readonly width: number; readonly height: number }): void {
-    const { size, multiple } = this.#offer;
-    const scale = picture && Math.sqrt(size.width * size.height / (picture.width * picture.height));
-    for (const side of ["width", "height"] as const) {
-      const fitting = picture && Math.max(1, Math.round(picture[side] * scale! / multiple)) * multiple;
-      byId(side, HTMLInputElement).value = String(fitting ?? "");
-    }
+  /** Shows the sides that are usual with the chosen autoencoder. */
+  #suitSides(): void {
+    this.#sides.suit(this.#offer.sidesWith[this.#vae.value] ?? this.#offer);
   }
 }
 

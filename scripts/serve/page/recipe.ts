@@ -40,7 +40,7 @@ const TEXTS = [
     "seed",
     "variation",
   ],
-  ...["hires", "hires-upscaler"],
+  ...["hires", "hires-upscaler", "hires-scheduler", "hires-prompt", "hires-negative", "seed-size"],
 ];
 const LISTS = ["lora", "embedding"];
 const LEFT = [
@@ -56,7 +56,6 @@ const LEFT = [
     "control",
     "ip-adapter",
   ],
-  ...["seed-size", "hires-scheduler", "hires-prompt", "hires-negative"],
 ];
 /** Without pictures, of which a recipe has fingerprints alone (`imageContent`), and without what belongs to them. */
 function ofRecipe(text: string): FileRecipe | undefined {

@@ -21,11 +21,16 @@ export interface PageRequest {
   readonly seed: string;
   /** Another seed and its part of the noise, "7:0.3". */
   readonly variation?: string;
+  /** The size whose noise is in the middle, "512x512". */
+  readonly "seed-size"?: string;
   /** The size of a second pass, "1024x1024". */
   readonly hires?: string;
   readonly "hires-upscaler"?: string;
   readonly "hires-strength"?: number;
   readonly "hires-steps"?: number;
+  readonly "hires-scheduler"?: string;
+  readonly "hires-prompt"?: string;
+  readonly "hires-negative"?: string;
   /** The picture that is changed, or those that the prompt is about. */
   readonly image?: Blob | readonly Blob[];
   readonly strength?: number;
@@ -99,6 +104,7 @@ export function factsOf(request: Partial<PageRequest>, size: string | undefined)
     strength !== undefined && `strength ${strength}`,
     seed && `seed ${seed}`,
     request.variation !== undefined && `variation ${request.variation}`,
+    request["seed-size"] !== undefined && `noise of ${request["seed-size"].replace("x", " × ")}`,
   ];
   return facts.filter(Boolean).join(" · ");
 }

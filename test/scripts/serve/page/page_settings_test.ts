@@ -134,7 +134,11 @@ pageTest("rare settings are those that the model takes, and come back with a pic
 
 pageTest("second passes and variations come back with their pictures", async ({ page }) => {
   await openPart(page, "more-settings");
-  const twice = { "hires": "64x48", "hires-upscaler": "lanczos", "hires-strength": 0.5, "hires-steps": 2 };
+  const twice = {
+    ...{ "hires": "64x48", "hires-upscaler": "lanczos", "hires-strength": 0.5, "hires-steps": 2 },
+    ...{ "hires-scheduler": "Euler a", "hires-prompt": "a red apple", "hires-negative": "a cat" },
+    "seed-size": "24x24",
+  };
   await draw(page, { ...flower, ...twice, height: 24, variation: 0.3, count: 2 });
   assert.equal(await page.value(text("#error")), "");
   const [one, two] = await kept(page);
@@ -146,7 +150,10 @@ pageTest("second passes and variations come back with their pictures", async ({ 
   assert.equal(two.request.variation, `${Number(other) + 1}:0.3`);
   assert.notEqual(one.png, two.png);
   assert.equal(one.png, await drawn(one.request));
-  assert.match(await page.value(text("#about-facts")), /second pass 64 × 48 · seed 3 · variation \d+:0\.3/);
+  assert.match(
+    await page.value(text("#about-facts")),
+    /second pass 64 × 48 · seed 3 · variation \d+:0\.3 · noise of 24 × 24/,
+  );
 
   const ids = [...Object.keys(twice), "variation", "variation-seed"];
   await page.reload();
@@ -269,7 +276,7 @@ pageTest(
 
     await drop(page, "plain.png", encodePng(image).toBase64());
     await page.until(visible("#picture-shown"));
-    const others = { maskContent: "0", "seed-size": "8x8" }; // for which there is no field
+    const others = { maskContent: "0", strength: 0.5 }; // for which there is no field
     const wrong = { prompt: 5, lora: "style", steps: "<b>", seed: [], negative: "kept" };
     const hostile = JSON.stringify({ ...wrong, ...others });
     await drop(page, "hostile.png", encodePng(image, { denoise: hostile }).toBase64());
@@ -279,7 +286,7 @@ pageTest(
     assert.deepEqual(await page.value(valuesOf("prompt", "steps", "seed")), ["", "", ""]);
     assert.equal(
       await page.value(text("#told")),
-      "The form has its settings. Not taken from the file: mask, seed-size.",
+      "The form has its settings. Not taken from the file: mask, strength.",
     );
   },
 );
@@ -386,6 +393,19 @@ pageTest("pictures guide by what fits the model, and come back with it", async (
   const last = (await kept(page)).at(-1);
   assert.deepEqual([last.request.vae, last.request.control], ["tiny", undefined]);
   assert.equal(last.png, await drawn(last.request));
+
+  const sides = `["placeholder", "step"].map((name) => document.querySelector("#width")[name])`;
+  await fill(page, { model: "emoji", vae: "" });
+  assert.deepEqual(await page.value(sides), ["64", "4"]);
+  await fill(page, { vae: "tiny" }); // whose pictures have twice the sides of the model's own
+  assert.deepEqual(await page.value(sides), ["128", "8"]);
+  await draw(page, { width: 64, height: "", steps: 1 });
+  const large = (await kept(page)).at(-1).request;
+  assert.deepEqual([large.model, large.vae, large.size], ["emoji", "tiny", "64x128"]);
+  await fill(page, { vae: "" });
+  await page.click("#use-settings");
+  await page.until(`document.querySelector("#vae").value === "tiny"`);
+  assert.deepEqual(await page.value(sides), ["128", "8"]);
 });
 
 pageTest("FLUX.1 Canny follows a picture without a name; what is missing is said there", async ({ page }) => {
