@@ -75,10 +75,11 @@ async function maskedLatents(
   { generator, ...options }: Beginning,
 ): Promise<Tensor> {
   const { vae } = parts;
-  const original = await readOriginal(image, 1, vae, size ?? {}, multipleOf(parts));
-  const hidden = await readMask(mask, original, vae.scaleFactor);
+  using owned = new DisposableStack();
+  const original = await readOriginal(image, { B: 1, owned }, vae, size ?? {}, multipleOf(parts));
+  const hidden = await readMask(mask, original, vae.scaleFactor, { owned });
   return await withModels(parts, [vae], options, () => {
-    using made = scope(hidden, original.pixels!);
+    using made = scope();
     const small = upsampleNearest(hidden, { size: original.size });
     const rest = original.latents({ generator, rows: generator.length }).mul(small.neg().add(1));
     if (content === "nothing") return made.keep(rest);
@@ -97,8 +98,10 @@ async function resizedLatents(
   const { vae } = parts;
   const size = originalSize(image, vae, sides ?? {}, multipleOf(parts));
   const { pixels } = await readInitImage(image, 1, vae, changedSize(image, {}, vae.scaleFactor));
+  using owned = new DisposableStack();
+  owned.adopt(pixels, free);
   return await withModels(parts, [vae], options, () => {
-    using made = scope(pixels);
+    using made = scope();
     const latents = drawLatents(vae, pixels, { generator, rows: generator.length });
     return made.keep(interpolate(latents, { size, mode: "bilinear" }));
   });

@@ -14,7 +14,8 @@ import {
   type UNet2DConditionModel,
 } from "../models/mod.ts";
 import { imageAttentionPaths } from "../models/unet_2d_condition/image_attention.ts";
-import { cat, scope, type Tensor, zerosLike } from "../tensor/mod.ts";
+import { cat, free, scope, type Tensor, zerosLike } from "../tensor/mod.ts";
+import type { BegunRun } from "./latents/begun.ts";
 import { fractionsOf } from "./latents/init_image.ts";
 import { type AcquireOptions, type Residents, withModels } from "./memory/acquire.ts";
 
@@ -145,15 +146,13 @@ export interface RunImages {
   readonly both: ImageAttention;
   /** For the prompts' rows. */
   readonly alone: ImageAttention;
-  /** Tensors to free behind the loop. */
-  readonly owned: readonly Tensor[];
 }
 
-/** Looks at the pictures of a run that draws B, under guidance with what stands against them. */
+/** Looks at the pictures of a run, under guidance with what stands against them. The tokens are the run's. */
 export async function lookAtImages(
   parts: IPAdapterParts,
   options: IPAdapterImageOptions & AcquireOptions,
-  { B, guided }: { B: number; guided: boolean },
+  { B, guided, owned }: BegunRun,
 ): Promise<RunImages | undefined> {
   const { ipAdapters = [], imageEncoder, ipAdapterScales = [], unet } = parts;
   const given = options.ipAdapterImageEmbeds ?? (options.ipAdapterImage && [options.ipAdapterImage].flat());
@@ -177,15 +176,15 @@ export async function lookAtImages(
   if (!options.ipAdapterImageEmbeds) {
     for (const image of images) {
       await fractionsOf("a picture that is seen", image);
-      pixels.push(await clipPixels(image, imageEncoder!.config.image_size));
+      pixels.push(owned.adopt(await clipPixels(image, imageEncoder!.config.image_size), free));
     }
   }
   const paths = imageAttentionPaths(unet.config);
   return await withModels(parts, [imageEncoder, ...ipAdapters], options, () => {
     using made = scope(...pixels);
     const keep = ({ key, value }: ImageKeyValues): ImageKeyValues => ({
-      key: made.keep(key),
-      value: made.keep(value),
+      key: owned.adopt(made.keep(key), free),
+      value: owned.adopt(made.keep(value), free),
     });
     const rows = (x: Tensor, from: number) => x.slice(0, from).repeatInterleave(B, 0);
     const [both, alone]: [ImageKeyValues[][], ImageKeyValues[][]] = [[], []];
@@ -202,8 +201,7 @@ export async function lookAtImages(
       both.push(of(0));
       alone.push(guided ? of(1) : both.at(-1)!);
     }
-    const owned = [...both, ...alone].flat().flatMap(({ key, value }) => [key, value]);
-    return { both, alone, owned: [...new Set(owned)] };
+    return { both, alone };
   });
 }
 

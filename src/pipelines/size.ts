@@ -2,7 +2,8 @@ import { formatShape, sameNumbers } from "../core/shape.ts";
 import type { Autoencoder, UNet2DConditionModel } from "../models/mod.ts";
 import { firstNoise, type RandomOptions } from "../random/mod.ts";
 import type { Scheduler } from "../schedulers/mod.ts";
-import { scope, type Tensor } from "../tensor/mod.ts";
+import { free, scope, type Tensor } from "../tensor/mod.ts";
+import type { BegunRun } from "./latents/begun.ts";
 
 /** The size of the pictures that are drawn. */
 export interface SizeOptions {
@@ -42,9 +43,10 @@ export interface StartNoiseOptions {
   latents?: Tensor | undefined;
 }
 
-/** Noise as a scheduler begins with it: drawn, or given in the same shape. */
+/** Noise as a scheduler begins with it, the run's: drawn, or given in the same shape. */
 export function startNoise(
   scheduler: Scheduler,
+  { owned }: BegunRun,
   shape: readonly number[],
   { latents, generator }: StartNoiseOptions & RandomOptions,
 ): Tensor {
@@ -55,5 +57,5 @@ export function startNoise(
       `Cannot draw: expected latents ${formatShape(shape)}, got ${formatShape(noise.shape)}`,
     );
   }
-  return made.keep(noise.mul(scheduler.initNoiseSigma));
+  return owned.adopt(made.keep(noise.mul(scheduler.initNoiseSigma)), free);
 }

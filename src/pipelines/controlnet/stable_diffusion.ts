@@ -49,8 +49,8 @@ export function controlling(
   options: ControlOptions,
 ): ControlTask {
   const f = parts.vae.scaleFactor;
-  return ({ B, guided }, timesteps, [h, w]) =>
-    beginControl(parts, images, options, { B, guided, steps: timesteps.length, size: [f * h, f * w] });
+  return (run, { length: steps }, [h, w]) =>
+    beginControl(parts, images, options, { run, steps, size: [f * h, f * w] });
 }
 
 /** The size that is drawn: where nothing is said, that of the first picture that controls. */

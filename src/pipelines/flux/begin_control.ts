@@ -1,6 +1,6 @@
 import type { FluxControlNetModel } from "../../models/mod.ts";
 import { expectOfFlux } from "../../models/flux_controlnet/config.ts";
-import { scope, type Tensor } from "../../tensor/mod.ts";
+import { free, scope, type Tensor } from "../../tensor/mod.ts";
 import { type ControlImages, eachOf, readControlImage } from "../latents/control.ts";
 import { controlLatents } from "./control.ts";
 import { FluxControl, type FluxNet } from "./control_nets.ts";
@@ -28,7 +28,7 @@ export interface FluxControlNetControlOptions {
 type FluxNets = FluxControlNetModel | readonly FluxControlNetModel[];
 
 /**
- * Checks the pictures and the options, and encodes the pictures for a run of so many steps. Random numbers go to their
+ * Checks the pictures and the options, and encodes the pictures for a run of so many steps, which owns them. Random numbers go to their
  * latents in turn, for each row.
  */
 export async function beginFluxControl(
@@ -38,7 +38,6 @@ export async function beginFluxControl(
   options: FluxControlNetControlOptions,
 ): Promise<FluxControl> {
   const { controlnet, transformer, vae } = parts;
-  const { B, size } = run;
   const images = [options.controlImage ?? []].flat() as Tensor[];
   const models = expectNets(controlnet, images.length);
   for (const { config } of models) expectOfFlux(config, transformer.config);
@@ -53,7 +52,7 @@ export async function beginFluxControl(
     const controlImage = images[i]!;
     const cond = model.seesPixels
       ? await readPixels(controlImage, run, vae.scaleFactor)
-      : await controlLatents(parts, { B, size }, { ...run.options, controlImage });
+      : await controlLatents(parts, run, { ...run.options, controlImage });
     nets.push({ model, cond, mode: modes[i], scale: scales[i]!, start: starts[i]!, end: ends[i]! });
   }
   return new FluxControl(nets, steps, transformer.config);
@@ -110,9 +109,9 @@ function expectRange(start: number, end: number): void {
   );
 }
 
-/** Pixels in [-1, 1], a row for each picture that is drawn. [B, 3, H, W] */
-async function readPixels(image: Tensor, { B, size: [h, w] }: FluxRun, f: number): Promise<Tensor> {
+/** Pixels in [-1, 1], a row for each picture that is drawn; the run's. [B, 3, H, W] */
+async function readPixels(image: Tensor, { B, size: [h, w], owned }: FluxRun, f: number): Promise<Tensor> {
   const picture = await readControlImage(image, B, [f * h, f * w], 3);
   using made = scope(picture);
-  return made.keep(picture.mul(2).sub(1).expand([B, ...picture.shape.slice(1)]).clone());
+  return owned.adopt(made.keep(picture.mul(2).sub(1).expand([B, ...picture.shape.slice(1)]).clone()), free);
 }

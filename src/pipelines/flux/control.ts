@@ -1,5 +1,5 @@
 import { firstNoise } from "../../random/mod.ts";
-import { scope, type Tensor } from "../../tensor/mod.ts";
+import { free, scope, type Tensor } from "../../tensor/mod.ts";
 import { sliceFlowByStrength } from "../latents/flow.ts";
 import {
   type ChangedSizeOptions,
@@ -65,8 +65,8 @@ export class FluxControlImg2ImgPipeline extends FluxBase {
       const timesteps = sliceFlowByStrength(parts.scheduler, strength, run.steps);
       const beside = await controlLatents(parts, run, options);
       const start = await startLatents(parts, run, async () => {
-        const original = await readOriginal(image, run.B, vae, options, multiple);
-        return await noisedLatents(parts, original, run.B, timesteps[0], options, "picture");
+        const original = await readOriginal(image, run, vae, options, multiple);
+        return await noisedLatents(parts, original, run, timesteps[0], options, "picture");
       });
       return await draw(parts, run, { start, timesteps, beside });
     });
@@ -91,8 +91,8 @@ export class FluxControlInpaintPipeline extends FluxBase {
       const size = originalSize(image, vae, options, multiple);
       using run = await beginControlled(parts, options, size, 7);
       const timesteps = sliceFlowByStrength(scheduler, strength, run.steps);
-      const original = await readOriginal(image, run.B, vae, options, multiple);
-      const mask = await readMask(options.mask, original, vae.scaleFactor);
+      const original = await readOriginal(image, run, vae, options, multiple);
+      const mask = await readMask(options.mask, original, vae.scaleFactor, run);
       await drawRest(parts, original, mask, options);
       const beside = await controlLatents(parts, run, options);
       const begun = await beginPacked(parts, run, { original, mask, timesteps }, options);
@@ -111,25 +111,21 @@ async function beginControlled(
   return await beginRun(parts, options, size, { usualScale, beside: 4 * parts.vae.config.latent_channels });
 }
 
-/** Packed latents of the picture that controls, in the size that is drawn: a row for each that is drawn. [B, L, 4 C] */
+/** Packed latents of the picture that controls, in the size that is drawn: a row for each that is drawn; the run's. [B, L, 4 C] */
 export async function controlLatents(
   parts: FluxParts,
-  { B, size: [h, w] }: Pick<FluxRun, "B" | "size">,
+  run: FluxRun,
   { controlImage, generator, ...options }: FluxOptions & FluxControlImageOption,
 ): Promise<Tensor> {
   const { vae } = parts;
+  const { B, size: [h, w], owned } = run;
   const f = vae.scaleFactor;
-  const { pixels, latents } = await readOriginal(
-    controlImage,
-    B,
-    vae,
-    { height: f * h, width: f * w },
-    2 * f,
-  );
+  const size = { height: f * h, width: f * w };
+  const { pixels, latents } = await readOriginal(controlImage, run, vae, size, 2 * f);
   return await withModels(parts, [vae], options, () => {
     using made = scope(...(pixels ? [pixels] : []));
     const drawn = latents({ generator, rows: pixels?.shape[0] === 1 ? B : undefined });
-    return made.keep(packLatents(drawn.expand([B, vae.config.latent_channels, h, w])));
+    return owned.adopt(made.keep(packLatents(drawn.expand([B, vae.config.latent_channels, h, w]))), free);
   });
 }
 

@@ -64,11 +64,6 @@ export class FluxControl {
     return [...new Set(this.#nets.map(({ model }) => model))];
   }
 
-  /** Tensors to free behind the loop. */
-  get owned(): Tensor[] {
-    return this.#nets.map(({ cond }) => cond);
-  }
-
   /** Tokens that all ControlNets together add in a step, without values where calls are only measured. */
   samples({ step, guidance, hiddenStates, ...input }: StepInput, isMeasured: boolean): FluxControlSamples {
     const added: FluxAdded[] = [];

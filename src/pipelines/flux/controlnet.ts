@@ -78,8 +78,8 @@ export class FluxControlNetImg2ImgPipeline extends FluxControlNetBase {
       const timesteps = sliceFlowByStrength(parts.scheduler, strength, run.steps);
       const control = await beginFluxControl(parts, run, timesteps.length, options);
       const start = await startLatents(parts, run, async () => {
-        const original = await readOriginal(image, run.B, vae, options, multiple);
-        return await noisedLatents(parts, original, run.B, timesteps[0], options, "picture");
+        const original = await readOriginal(image, run, vae, options, multiple);
+        return await noisedLatents(parts, original, run, timesteps[0], options, "picture");
       });
       return await draw(parts, run, { start, timesteps, control });
     });
@@ -104,8 +104,8 @@ export class FluxControlNetInpaintPipeline extends FluxControlNetBase {
       const size = originalSize(image, vae, options, multiple);
       using run = await beginRun(parts, options, size, { usualScale });
       const timesteps = sliceFlowByStrength(scheduler, strength, run.steps);
-      const original = await readOriginal(image, run.B, vae, options, multiple);
-      const mask = await readMask(options.mask, original, vae.scaleFactor);
+      const original = await readOriginal(image, run, vae, options, multiple);
+      const mask = await readMask(options.mask, original, vae.scaleFactor, run);
       const control = await beginFluxControl(parts, run, timesteps.length, options);
       const begun = await beginPacked(parts, run, { original, mask, timesteps }, options);
       return await draw(parts, run, { ...begun, control });

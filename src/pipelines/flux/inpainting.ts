@@ -1,5 +1,5 @@
 import type { Shape } from "../../core/shape.ts";
-import { cat, scope, type Tensor } from "../../tensor/mod.ts";
+import { cat, free, scope, type Tensor } from "../../tensor/mod.ts";
 import { sliceFlowByStrength } from "../latents/flow.ts";
 import { drawLatents, noisedLatents, originalSize, readOriginal } from "../latents/init_image.ts";
 import { beginInpainting, type InpaintingTask, readMask } from "../latents/inpainting.ts";
@@ -38,8 +38,8 @@ export class FluxInpaintPipeline extends FluxBase {
       const size = originalSize(image, vae, options, multiple);
       using run = await beginRun(parts, options, size, { usualScale: 7 });
       const timesteps = sliceFlowByStrength(scheduler, strength, run.steps);
-      const original = await readOriginal(image, run.B, vae, options, multiple);
-      const mask = await readMask(options.mask, original, vae.scaleFactor);
+      const original = await readOriginal(image, run, vae, options, multiple);
+      const mask = await readMask(options.mask, original, vae.scaleFactor, run);
       return await draw(parts, run, await beginPacked(parts, run, { original, mask, timesteps }, options));
     });
   }
@@ -51,15 +51,14 @@ export async function beginPacked(
   run: FluxRun,
   kept: Pick<InpaintingTask, "original" | "mask" | "timesteps">,
   options: FluxInpaintRunOptions,
-): Promise<Pick<Drawing, "start" | "timesteps" | "after" | "owned">> {
-  const { B, guided, size } = run;
-  const task = { ...kept, B, guided, from: "noised", sees: false } as const;
-  const { start, after, owned } = await beginInpainting(parts, task, options);
+): Promise<Pick<Drawing, "start" | "timesteps" | "after">> {
+  const { size } = run;
+  const task = { ...kept, run, from: "noised", sees: false } as const;
+  const { start, after } = await beginInpainting(parts, task, options);
   return {
     start: await startLatents(parts, run, () => start),
     timesteps: kept.timesteps,
     after: (latents, step) => packLatents(after(unpackLatents(latents, size), step)),
-    owned,
   };
 }
 
@@ -83,15 +82,15 @@ export class FluxFillPipeline extends FluxBase {
       const size = originalSize(image, vae, options, 2 * f);
       const usual = { usualScale: 30, usualSteps: 50, beside: fillChannels(parts) };
       using run = await beginRun(parts, options, size, usual);
-      const { B } = run;
+      const { B, owned } = run;
       const timesteps = sliceFlowByStrength(parts.scheduler, strength, run.steps);
-      const original = await readOriginal(image, B, vae, options, 2 * f);
+      const original = await readOriginal(image, run, vae, options, 2 * f);
       if (!original.pixels) {
         throw new TypeError("Cannot fill latents: expected a picture as image, as the rest of it is encoded");
       }
-      const mask = await readMask(options.mask, original, f);
-      const rest = original.pixels.mul(mask.neg().add(1));
-      const noised = () => noisedLatents(parts, original, B, timesteps[0], options, "picture");
+      const mask = await readMask(options.mask, original, f, run);
+      const rest = restOf(original.pixels, mask, run);
+      const noised = () => noisedLatents(parts, original, run, timesteps[0], options, "picture");
       const start = await startLatents(parts, run, noised);
       const beside = await withModels(parts, [vae], options, () => {
         using made = scope(rest, mask);
@@ -100,11 +99,17 @@ export class FluxFillPipeline extends FluxBase {
         const seen = [known, maskChannels(mask, f)].map((x) =>
           packLatents(x.expand([B, ...x.shape.slice(1)]))
         );
-        return made.keep(cat(seen, 2));
+        return owned.adopt(made.keep(cat(seen, 2)), free);
       });
       return await draw(parts, run, { start, timesteps, beside });
     });
   }
+}
+
+/** What a mask leaves of a picture; the run's. [1 or B, 3, H, W] */
+function restOf(pixels: Tensor, mask: Tensor, { owned }: FluxRun): Tensor {
+  using made = scope();
+  return owned.adopt(made.keep(pixels.mul(mask.neg().add(1))), free);
 }
 
 /** The f × f pixels of a mask under each latent as channels. [rows, 1, f h, f w] → [rows, f², h, w] */

@@ -1,6 +1,6 @@
 import { imageIds } from "../../models/flux_transformer_2d/pos_embed.ts";
 import { firstNoise } from "../../random/mod.ts";
-import { scope, type Tensor } from "../../tensor/mod.ts";
+import { free, scope, type Tensor } from "../../tensor/mod.ts";
 import { changedSize, readInitImage } from "../latents/init_image.ts";
 import { packLatents } from "../latents/packing.ts";
 import { withModels } from "../memory/acquire.ts";
@@ -9,7 +9,15 @@ import { expectCount } from "../run_options.ts";
 import type { SizeOptions } from "../size.ts";
 import type { FluxParts } from "./parts.ts";
 import { FluxBase } from "./pipelines.ts";
-import { beginRun, draw, type FluxOptions, type FluxOutput, latentSize, startLatents } from "./run.ts";
+import {
+  beginRun,
+  draw,
+  type FluxOptions,
+  type FluxOutput,
+  type FluxRun,
+  latentSize,
+  startLatents,
+} from "./run.ts";
 import { KONTEXT_AREA, kontextSize, sidesOfArea } from "./sizes.ts";
 
 /**
@@ -35,7 +43,7 @@ export class FluxKontextPipeline extends FluxBase {
       const size = drawnSize(parts, options);
       using run = await beginRun(parts, options, size, { usualScale: 3.5 });
       const { B } = run;
-      const seen = image && await readPicture(parts, image, B, options);
+      const seen = image && await readPicture(parts, image, run, options);
       const start = await startLatents(
         parts,
         run,
@@ -62,17 +70,23 @@ function drawnSize(
   return [drawnH / f, drawnW / f];
 }
 
-/** Tokens of the picture that the prompt is about, which stand at the same places but one picture farther. */
-async function readPicture(parts: FluxParts, image: Tensor, B: number, options: FluxKontextRunOptions) {
+/** Tokens of the picture that the prompt is about, the run's, which stand at the same places but one picture farther. */
+async function readPicture(
+  parts: FluxParts,
+  image: Tensor,
+  { B, owned }: FluxRun,
+  options: FluxKontextRunOptions,
+) {
   const { vae } = parts;
   const own = changedSize(image, {}, 2 * vae.scaleFactor);
   const [H, W] = image.shape.slice(-2) as [number, number];
   const to = options.autoResize ?? true ? kontextSize([H, W]) : own;
   const { pixels, size } = await readInitImage(image, B, vae, to);
+  owned.adopt(pixels, free);
   const behind = await withModels(parts, [vae], options, () => {
     using made = scope(pixels);
     const latents = vae.scaleLatents(vae.mode(pixels));
-    return made.keep(packLatents(latents.expand([B, ...latents.shape.slice(1)])));
+    return owned.adopt(made.keep(packLatents(latents.expand([B, ...latents.shape.slice(1)]))), free);
   });
   return { behind, behindIds: imageIds(size).map(([, y, x]) => [1, y!, x!]) };
 }

@@ -80,8 +80,8 @@ export class FluxImg2ImgPipeline extends FluxBase {
       using run = await beginRun(parts, options, size, { usualScale: 7 });
       const timesteps = sliceFlowByStrength(parts.scheduler, strength, run.steps);
       const start = await startLatents(parts, run, async () => {
-        const original = await readOriginal(image, run.B, vae, options, multiple);
-        return await noisedLatents(parts, original, run.B, timesteps[0], options, "picture");
+        const original = await readOriginal(image, run, vae, options, multiple);
+        return await noisedLatents(parts, original, run, timesteps[0], options, "picture");
       });
       return await draw(parts, run, { start, timesteps });
     });

@@ -1,4 +1,4 @@
-import { cat, scope, type Tensor } from "../../tensor/mod.ts";
+import { cat, free, scope, type Tensor } from "../../tensor/mod.ts";
 import { withModels } from "../memory/acquire.ts";
 import {
   expectTextEmbeddings,
@@ -161,8 +161,11 @@ async function encode(
 
   const embedClip = () => textEncoder.forward(clip.inputIds).pooledOutput;
   const embedT5 = () => textEncoder2.forward(t5.inputIds).lastHiddenState; // fillers are read too, unmasked
+  using made = new DisposableStack();
   const pooled = await withModels(parts, [textEncoder], { signal, onNotice }, () => alone(embedClip));
+  made.adopt(pooled, free);
   const states = await withModels(parts, [textEncoder2], { signal, onNotice }, () => alone(embedT5));
+  made.move(); // they are the caller's
   return { states, pooled };
 }
 

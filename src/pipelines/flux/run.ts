@@ -1,6 +1,7 @@
 import { formatShape, sameNumbers } from "../../core/shape.ts";
 import { free, scope, type Tensor } from "../../tensor/mod.ts";
 import type { Positions } from "../../models/mod.ts";
+import type { BegunRun } from "../latents/begun.ts";
 import { tellUnguided } from "../latents/guidance.ts";
 import { type FlowStepsOptions, muFor, setFlowTimesteps, sigmasOf } from "../latents/flow.ts";
 import { skipLayerGuidance, type SkipLayerGuidanceOptions, skippedLayers } from "../latents/skipped.ts";
@@ -42,16 +43,12 @@ export interface FluxOutput extends PipelineOutput {
   latents: Tensor;
 }
 
-/** A run whose prompts are embedded and whose timesteps are set. Its embeddings are freed at its end. */
-export interface FluxRun extends Disposable {
+/** A run whose prompts are embedded and whose timesteps are set. */
+export interface FluxRun extends BegunRun {
   /** Sides of the latents, before they are packed. */
   readonly size: readonly [h: number, w: number];
-  /** Pictures. */
-  readonly B: number;
   /** Embeddings of the prompts; under guidance the negative ones come first, in one batch or in two. */
   readonly embeddings: readonly PooledTextEmbeddings[];
-  /** The model runs on the negative prompts too. */
-  readonly guided: boolean;
   /** Noise levels of all steps; fewer than this are visited where a picture is changed. */
   readonly steps: number;
   /** The options with their defaults. */
@@ -110,21 +107,24 @@ export async function beginRun(
   const { guidance, guidanceInterval, guidanceRescale, onNotice } = options;
   tellUnguided(guided, { guidance, guidanceInterval, guidanceRescale, onNotice });
   const rows = embeddings.reduce((sum, { pooled }) => sum + pooled.shape[0]!, 0);
+  const owned = new DisposableStack();
+  for (const { states, pooled } of embeddings) owned.defer(() => free(states, pooled));
   return {
     size,
     B: guided ? rows / 2 : rows,
     embeddings,
     guided,
     steps: scheduler.stepCount,
+    owned,
     options: { ...options, guidanceScale },
-    [Symbol.dispose]: () => embeddings.forEach(({ states, pooled }) => free(states, pooled)),
+    [Symbol.dispose]: () => owned.dispose(),
   };
 }
 
-/** Latents to begin the loop with: a copy of given ones, if they fit, else what `draw` makes, packed. */
+/** Latents to begin the run's loop with: a copy of given ones, if they fit, else what `draw` makes, packed. */
 export async function startLatents(
   { vae }: FluxParts,
-  { B, size: [h, w], options: { latents } }: FluxRun,
+  { B, size: [h, w], owned, options: { latents } }: FluxRun,
   draw: () => Tensor | Promise<Tensor>,
 ): Promise<Tensor> {
   const shape = [B, h * w / 4, 4 * vae.config.latent_channels];
@@ -135,13 +135,13 @@ export async function startLatents(
       }`,
     );
   }
-  if (latents) return latents.clone();
+  if (latents) return owned.adopt(latents.clone(), free);
   const drawn = await draw();
   using made = scope(drawn);
-  return made.keep(packLatents(drawn));
+  return owned.adopt(made.keep(packLatents(drawn)), free);
 }
 
-/** The loop that a task draws by. */
+/** The loop that a task draws by; its tensors are owned by the run. */
 export interface Drawing extends Pick<LatentLoop, "after"> {
   /** Packed latents with noise. [B, L, 4 C] */
   readonly start: Tensor;
@@ -154,8 +154,6 @@ export interface Drawing extends Pick<LatentLoop, "after"> {
   readonly behindIds?: Positions | undefined;
   /** ControlNets that add to the transformer. */
   readonly control?: FluxControl | undefined;
-  /** Tensors to free when the loop is over, besides these. */
-  readonly owned?: readonly Tensor[] | undefined;
 }
 
 /** Draws pictures from packed latents with noise. */
@@ -164,26 +162,26 @@ export async function draw(parts: FluxParts, run: FluxRun, drawing: Drawing): Pr
   return await decodeLatents(parts, latents, run.options, (latents) => unpackLatents(latents, run.size));
 }
 
-/** The packed latents behind the last step. All that the loop was given is freed, however it ends. */
+/** The packed latents behind the last step. All that the run owns is freed, however it ends. */
 async function takeSteps(
   parts: FluxParts,
-  { size, B, embeddings: given, guided, options }: FluxRun,
-  { start, timesteps, after, beside, behind, behindIds, control, owned = [] }: Drawing,
+  run: FluxRun,
+  { start, timesteps, after, beside, behind, behindIds, control }: Drawing,
 ): Promise<Tensor> {
   const { transformer, vae, scheduler } = parts;
-  using made = new DisposableStack();
-  made.defer(() => free(start, beside, behind, ...control?.owned ?? [], ...owned));
+  const { size, B, embeddings: given, guided, options } = run;
+  using owned = run.owned;
   const { cache, guidanceScale, trueCfgScale = 1, signal, onNotice } = options;
   const skipLayers = skippedLayers(options);
   // halves have a cache each, as in diffusers; one may run without blocks; ControlNets see the prompt's alone
   const isApart = guided && (cache || skipLayers || control);
   const embeddings = isApart ? given.flatMap(halvesOf) : given;
-  for (const { states, pooled } of [...given, ...embeddings]) made.defer(() => free(states, pooled));
+  for (const { states, pooled } of embeddings) owned.defer(() => free(states, pooled));
   const unpack = (latents: Tensor) => unpackLatents(latents, size);
   const times = embeddings[0]!.pooled.shape[0]! / B; // both halves of a guided step in one batch
   const rows = (x?: Tensor) => x && times > 1 ? x.repeat([times, 1, 1]) : x;
   const seen = { beside: rows(beside), behind: rows(behind), behindIds, cache, skipLayers, control };
-  made.defer(() => free(seen.beside, seen.behind));
+  owned.defer(() => free(seen.beside, seen.behind));
   const condition = () =>
     new FluxDenoiser(transformer, embeddings, { size, timesteps, guidanceScale, ...seen });
   const firstStep = (denoiser: FluxDenoiser) => denoiser.rehearse(start, guided);

@@ -1,9 +1,10 @@
 import { formatShape } from "../../core/shape.ts";
 import { resizeImage } from "../../io/images/resize.ts";
 import type { AddedCond, ControlNetModel, Model, UNet2DConditionModel } from "../../models/mod.ts";
-import { cat, scope, type Tensor, zerosLike } from "../../tensor/mod.ts";
+import { cat, free, scope, type Tensor, zerosLike } from "../../tensor/mod.ts";
 import type { Residents } from "../memory/acquire.ts";
 import { expectNumber } from "../run_options.ts";
+import type { BegunRun } from "./begun.ts";
 import { fractionsOf } from "./init_image.ts";
 
 /** Options of pipelines whose pictures others control; of several ControlNets each may have its own. */
@@ -54,8 +55,6 @@ export interface Residuals {
 export interface Controller {
   /** The models that must be in memory for `residuals`. */
   readonly models: readonly Model[];
-  /** Tensors to free behind the loop. */
-  readonly owned: readonly Tensor[];
   /** Features to add in a step. */
   residuals(step: StepInput): Residuals;
   /** The same without values, for calls that are only measured. */
@@ -96,11 +95,6 @@ export class Control implements Controller {
   /** The models, which must be in memory for `residuals`. */
   get models(): ControlNetModel[] {
     return this.#nets.map(({ model }) => model);
-  }
-
-  /** Tensors to free behind the loop. */
-  get owned(): Tensor[] {
-    return this.#nets.flatMap(({ picture, pictures }) => [picture, pictures]);
   }
 
   /** The sum of what all ControlNets add in a step. */
@@ -146,14 +140,13 @@ export class Control implements Controller {
   }
 }
 
-/** Checks the pictures in [0, 1] and the options of a run of B pictures of H × W pixels in so many steps. */
+/** Checks the pictures in [0, 1] and the options of a run of H × W pixels in so many steps, which owns what is made of them. */
 export async function beginControl(
   { controlnet, unet }: ControlParts & { readonly unet: UNet2DConditionModel },
   images: ControlImages,
   options: ControlOptions,
-  { B, guided, steps, size: [H, W] }: {
-    B: number;
-    guided: boolean;
+  { run: { B, guided, owned }, steps, size: [H, W] }: {
+    run: BegunRun;
     steps: number;
     size: readonly [H: number, W: number];
   },
@@ -183,10 +176,11 @@ export async function beginControl(
     const picture = await readControlImage(pictures[i]!, B, [H, W], model.config.conditioning_channels);
     using made = scope(picture);
     const twice = guided && picture.shape[0] !== 1 ? cat([picture, picture]) : picture;
+    for (const own of [picture, twice]) owned.adopt(made.keep(own), free);
     nets.push({
       model,
-      picture: made.keep(picture),
-      pictures: made.keep(twice),
+      picture,
+      pictures: twice,
       scale: scales[i]!,
       start,
       end,

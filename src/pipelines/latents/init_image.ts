@@ -5,9 +5,10 @@ import { imageTensor } from "../../io/images/tensors.ts";
 import type { Autoencoder, LatentsOptions } from "../../models/mod.ts";
 import { firstNoise, type RandomOptions } from "../../random/mod.ts";
 import type { Scheduler } from "../../schedulers/mod.ts";
-import { scope, type Tensor } from "../../tensor/mod.ts";
+import { free, scope, type Tensor } from "../../tensor/mod.ts";
 import { type AcquireOptions, type Residents, withModels } from "../memory/acquire.ts";
 import { latentSide } from "../size.ts";
+import type { BegunRun } from "./begun.ts";
 
 /**
  * The size to which a picture is resized before it is changed; by default it keeps its own. There diffusers'
@@ -111,10 +112,10 @@ export function originalSize(
   );
 }
 
-/** Checks a picture in [0, 1], or latents as the denoiser takes them, for a run that makes B pictures. */
+/** Checks a picture in [0, 1], or latents as the denoiser takes them, for a run, which owns what is made of them. */
 export async function readOriginal(
   image: Tensor,
-  B: number,
+  { B, owned }: Pick<BegunRun, "B" | "owned">,
   vae: Autoencoder,
   options: ChangedSizeOptions,
   multiple: number = vae.scaleFactor,
@@ -124,18 +125,19 @@ export async function readOriginal(
   if (isLatents(image, vae) && (count === 1 || count === B)) return { size, latents: () => image };
   const [h, w] = size;
   const { pixels } = await readInitImage(image, B, vae, [h * vae.scaleFactor, w * vae.scaleFactor]);
+  owned.adopt(pixels, free);
   return { pixels, size, latents: (options) => drawLatents(vae, pixels, options) };
 }
 
 /**
- * Latents of the original to begin a loop with, with noise as at timestep `t` if there is one. Random numbers go to the
+ * Latents of the original to begin a run's loop with, with noise as at timestep `t` if there is one. Random numbers go to the
  * picture's latents first, then to the noise. Of a list of generators each draws latents for its row, or as many as there are
  * pictures draw one for each. [B, C, h, w]
  */
 export async function noisedLatents(
   parts: Residents & { readonly vae: Autoencoder; readonly scheduler: Scheduler },
   { pixels, latents }: Original,
-  B: number,
+  { B, owned }: BegunRun,
   t: number | undefined,
   options: RandomOptions & AcquireOptions,
   each: "row" | "picture" = "row",
@@ -148,8 +150,10 @@ export async function noisedLatents(
       ? latents({ generator, rows: isList ? B : undefined })
       : latents({ generator: isList ? generator.slice(0, pixels?.shape[0]) : generator });
     const shape = [B, ...original.shape.slice(1)];
-    if (t === undefined) return made.keep(original.expand(shape).clone()); // the loop frees what it begins with
-    return made.keep(parts.scheduler.addNoise(original.expand(shape), firstNoise(shape, { generator }), t));
+    const start = t === undefined
+      ? original.expand(shape).clone() // the loop frees what it begins with
+      : parts.scheduler.addNoise(original.expand(shape), firstNoise(shape, { generator }), t);
+    return owned.adopt(made.keep(start), free);
   });
 }
 

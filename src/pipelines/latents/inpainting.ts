@@ -6,8 +6,9 @@ import type { Autoencoder, UNet2DConditionModel } from "../../models/mod.ts";
 import { upsampleNearest } from "../../ops/mod.ts";
 import { firstNoise, type RandomOptions } from "../../random/mod.ts";
 import type { Scheduler } from "../../schedulers/mod.ts";
-import { cat, scope, type Tensor, tensor } from "../../tensor/mod.ts";
+import { cat, free, scope, type Tensor, tensor } from "../../tensor/mod.ts";
 import { type AcquireOptions, type Residents, withModels } from "../memory/acquire.ts";
+import type { BegunRun } from "./begun.ts";
 import { drawLatents, fractionsOf, type Original } from "./init_image.ts";
 
 /** The parts that draw in a picture. */
@@ -21,9 +22,8 @@ export interface InpaintingTask {
   readonly original: Original;
   /** As 0 and 1. [1 or as many as pictures are given, 1, H, W] */
   readonly mask: Tensor;
-  /** Pictures that are drawn. */
-  readonly B: number;
-  readonly guided: boolean;
+  /** Owns what the loop reads. */
+  readonly run: BegunRun;
   readonly timesteps: readonly number[];
   /** The loop begins with noise alone, the original with noise, or the original, which has its noise already. */
   readonly from: "noise" | "noised" | "original";
@@ -39,8 +39,6 @@ export interface Inpainting {
   readonly extend: (input: Tensor) => Tensor;
   /** Puts the rest of the picture back after a step, with noise as at the next, where the UNet does not see it. */
   readonly after: (latents: Tensor, step: number) => Tensor;
-  /** Tensors that the loop reads, to be freed after it. */
-  readonly owned: readonly Tensor[];
 }
 
 /**
@@ -57,7 +55,8 @@ export function beginInpainting(
 
 function prepared(
   parts: InpaintingParts,
-  { original: { pixels, size, latents }, mask, B, guided, timesteps, from, sees }: InpaintingTask,
+  { original: { pixels, size, latents }, mask, run: { B, guided, owned }, timesteps, from, sees }:
+    InpaintingTask,
   { generator }: RandomOptions,
 ): Inpainting {
   const { vae, scheduler } = parts;
@@ -83,11 +82,12 @@ function prepared(
   }
 
   const added = seen && guided ? cat([seen, seen]) : seen;
-  const owned = [small, noise, ...(pixels && original ? [original] : []), ...(added ? [added] : [])];
-  for (const tensor of owned) made.keep(tensor);
+  const own = (x: Tensor) => owned.adopt(made.keep(x), free);
+  for (const tensor of [small, noise, ...(pixels && original ? [original] : []), ...(added ? [added] : [])]) {
+    own(tensor);
+  }
   return {
-    start: made.keep(starts[from]()),
-    owned,
+    start: own(starts[from]()),
     extend: (input) => sees ? cat([input, added!.slice(0, 0, input.shape[0])], 1) : input, // half of it without guidance
     after: (drawn, step) => {
       if (sees) return drawn;
@@ -111,13 +111,14 @@ export function seesMask(
 }
 
 /**
- * A mask as 0 and 1, as large as the picture that it belongs to: resized by Lanczos, then its luma, then cut at
+ * A mask as 0 and 1, the run's, as large as the picture that it belongs to: resized by Lanczos, then its luma, then cut at
  * the middle, as diffusers' VaeImageProcessor does it with pictures of PIL.
  */
 export async function readMask(
   mask: Tensor | undefined,
-  { pixels, size: [h, w] }: Original,
+  { pixels, size: [h, w] }: Pick<Original, "pixels" | "size">,
   f: number,
+  { owned }: Pick<BegunRun, "owned">,
 ): Promise<Tensor> {
   if (!mask) throw new TypeError("Cannot inpaint: expected mask, got none");
   const most = pixels?.shape[0] ?? 1;
@@ -137,5 +138,5 @@ export async function readMask(
     const luma = inMode(resizedImage(image, size), "L").data;
     values.set(Float32Array.from(luma, (byte) => byte < 127.5 ? 0 : 1), i * luma.length);
   });
-  return tensor(values, [count, 1, size.height, size.width]);
+  return owned.adopt(tensor(values, [count, 1, size.height, size.width]), free);
 }

@@ -107,7 +107,7 @@ export async function fromNoise(
   using begun = await begin(parts, options);
   const { timesteps } = scheduler;
   const control = await controlling?.(begun, timesteps, size);
-  const start = startNoise(scheduler, [begun.B, unet.config.in_channels, ...size], options);
+  const start = startNoise(scheduler, begun, [begun.B, unet.config.in_channels, ...size], options);
   return await draw(parts, begun, { start, timesteps, control });
 }
 
@@ -143,12 +143,11 @@ export async function fromImage(
   const { image, strength = 0.8 } = options;
   expectPlainUNet(parts, "StableDiffusionInpaintPipeline");
   using begun = await begin(parts, options);
-  const { B } = begun;
   const timesteps = scheduler.sliceByStrength(strength);
 
-  const original = await readOriginal(image, B, vae, options);
+  const original = await readOriginal(image, begun, vae, options);
   const control = await controlling?.(begun, timesteps, original.size);
-  const start = await noisedLatents(parts, original, B, timesteps[0], options);
+  const start = await noisedLatents(parts, original, begun, timesteps[0], options);
   return await draw(parts, begun, { start, timesteps, control });
 }
 
@@ -179,14 +178,13 @@ export async function withinMask(
   const { strength = 1 } = options;
   const sees = seesMask(parts);
   using begun = await begin(parts, options);
-  const { B, guided } = begun;
   const timesteps = scheduler.sliceByStrength(strength);
 
-  const original = await readOriginal(options.image, B, vae, options);
+  const original = await readOriginal(options.image, begun, vae, options);
   const control = await controlling?.(begun, timesteps, original.size);
-  const mask = await readMask(options.mask, original, vae.scaleFactor);
+  const mask = await readMask(options.mask, original, vae.scaleFactor, begun);
   const from = strength === 1 ? "noise" : "noised";
-  const task = { original, mask, B, guided, timesteps, from, sees } as const;
+  const task = { original, mask, run: begun, timesteps, from, sees } as const;
   const inpainting = await beginInpainting(parts, task, options);
   return await draw(parts, begun, { ...inpainting, timesteps, control });
 }

@@ -1,6 +1,7 @@
 import type { Autoencoder, UNet2DConditionModel, UNet2DConditionOptions } from "../../models/mod.ts";
 import { misfits, type Scheduler } from "../../schedulers/mod.ts";
 import { cat, free, type Tensor } from "../../tensor/mod.ts";
+import type { BegunRun } from "../latents/begun.ts";
 import type { Controller } from "../latents/control.ts";
 import { guidanceEmbedding, isGuided, tellUnguided } from "../latents/guidance.ts";
 import {
@@ -33,14 +34,10 @@ interface UNetParts extends IPAdapterParts {
   readonly scheduler: Scheduler;
 }
 
-/** A run whose prompts are embedded and whose timesteps are set. Its embeddings are freed at its end. */
-export interface UNetRun extends Disposable {
+/** A run whose prompts are embedded and whose timesteps are set. */
+export interface UNetRun extends BegunRun {
   /** Embeddings of the prompts, with guidance after those of the negative ones. */
   readonly embeddings: TextEmbeddings;
-  /** Pictures. */
-  readonly B: number;
-  /** The model runs on the negative prompts too. */
-  readonly guided: boolean;
   /** The options with their defaults. */
   readonly options: LatentLoopOptions & IPAdapterImageOptions & PerturbedAttentionOptions & {
     guidanceScale: number;
@@ -65,9 +62,11 @@ export async function beginRun(
   const embedded = await embedPrompts(parts, options, guided, encoder);
   const B = embedded.cond.states.shape[0]!;
   const embeddings = inOneBatch(embedded);
+  const owned = new DisposableStack();
+  owned.defer(() => free(embeddings.states, embeddings.pooled));
   return {
-    ...{ embeddings, B, guided, options: { ...options, guidanceScale } },
-    [Symbol.dispose]: () => free(embeddings.states, embeddings.pooled),
+    ...{ embeddings, B, guided, owned, options: { ...options, guidanceScale } },
+    [Symbol.dispose]: () => owned.dispose(),
   };
 }
 
@@ -96,7 +95,7 @@ export type ControlTask = (
   size: readonly [h: number, w: number],
 ) => Promise<Controller>;
 
-/** The loop that a task draws by. */
+/** The loop that a task draws by; its tensors are owned by the run. */
 export interface Drawing extends Pick<LatentLoop, "after"> {
   /** Latents with noise. [B, C, h, w] */
   start: Tensor;
@@ -107,8 +106,6 @@ export interface Drawing extends Pick<LatentLoop, "after"> {
   extend?: ((input: Tensor) => Tensor) | undefined;
   /** The ControlNets or T2I-Adapters that add to the UNet. */
   control?: Controller | undefined;
-  /** Tensors to free when the loop is over. */
-  owned?: readonly Tensor[] | undefined;
 }
 
 /** Changes of a call in which attention is perturbed. */
@@ -124,19 +121,17 @@ export async function draw(parts: UNetParts, run: UNetRun, drawing: Drawing): Pr
   return await decodeLatents(parts, await takeSteps(parts, run, drawing), run.options);
 }
 
-/** The latents behind the last step. All that the loop was given is freed, however it ends. */
+/** The latents behind the last step. All that the run owns is freed, however it ends. */
 async function takeSteps(
   parts: UNetParts,
-  { embeddings: { states, pooled }, B, guided, options }: UNetRun,
-  { start, timesteps, timeIds = [], extend = (input) => input, after, control, owned = [] }: Drawing,
+  run: UNetRun,
+  { start, timesteps, timeIds = [], extend = (input) => input, after, control }: Drawing,
 ): Promise<Tensor> {
   const { unet, vae, scheduler } = parts;
-  using made = new DisposableStack();
-  made.defer(() => free(start, states, pooled, ...owned, ...control?.owned ?? []));
-  const timestepCond = guidanceEmbedding(options.guidanceScale, B, unet);
-  made.defer(() => free(timestepCond));
-  const images = await lookAtImages(parts, options, { B, guided });
-  made.defer(() => free(...images?.owned ?? []));
+  const { embeddings: { states, pooled }, B, guided, options } = run;
+  using owned = run.owned;
+  const timestepCond = owned.adopt(guidanceEmbedding(options.guidanceScale, B, unet), free);
+  const images = await lookAtImages(parts, options, run);
   const half = (x: Tensor) => x.slice(0, guided ? B : 0); // the prompts'
   const both = {
     states,

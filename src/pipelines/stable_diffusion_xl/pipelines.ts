@@ -122,7 +122,7 @@ export async function fromNoise(
   const timeIds = timeIdRows(options, [h * vae.scaleFactor, w * vae.scaleFactor], begun);
   const timesteps = timestepsWithin(scheduler, options);
   const control = await controlling?.(begun, timesteps, [h, w]);
-  const start = startNoise(scheduler, [begun.B, unet.config.in_channels, h, w], options);
+  const start = startNoise(scheduler, begun, [begun.B, unet.config.in_channels, h, w], options);
   return await draw(parts, begun, { start, timesteps, timeIds, control });
 }
 
@@ -162,14 +162,13 @@ export async function fromImage(
   const { image, strength = usualStrength, denoisingStart } = options;
   expectPlainUNet(parts, "StableDiffusionXLInpaintPipeline");
   using begun = await begin(parts, options);
-  const { B } = begun;
   const timesteps = timestepsWithin(scheduler, options, strength);
 
-  const original = await readOriginal(image, B, vae, options);
+  const original = await readOriginal(image, begun, vae, options);
   const control = await controlling?.(begun, timesteps, original.size);
   const timeIds = changedTimeIds(parts, options, original.size, begun);
   const t = denoisingStart === undefined ? timesteps[0] : undefined; // else it has its noise
-  const start = await noisedLatents(parts, original, B, t, options);
+  const start = await noisedLatents(parts, original, begun, t, options);
   return await draw(parts, begun, { start, timesteps, timeIds, control });
 }
 
@@ -202,16 +201,15 @@ export async function withinMask(
   const { strength = 0.9999, denoisingStart } = options;
   const sees = seesMask(parts);
   using begun = await begin(parts, options, 7.5);
-  const { B, guided } = begun;
   const timesteps = timestepsWithin(scheduler, options, strength);
 
-  const original = await readOriginal(options.image, B, vae, options);
+  const original = await readOriginal(options.image, begun, vae, options);
   const control = await controlling?.(begun, timesteps, original.size);
-  const mask = await readMask(options.mask, original, vae.scaleFactor);
+  const mask = await readMask(options.mask, original, vae.scaleFactor, begun);
   const timeIds = changedTimeIds(parts, options, original.size, begun);
 
   const from = denoisingStart !== undefined ? "original" : strength === 1 ? "noise" : "noised";
-  const task = { original, mask, B, guided, timesteps, from, sees } as const;
+  const task = { original, mask, run: begun, timesteps, from, sees } as const;
   const inpainting = await beginInpainting(parts, task, options);
   return await draw(parts, begun, { ...inpainting, timesteps, timeIds, control });
 }

@@ -11,6 +11,7 @@ import {
   type Residuals,
   type StepInput,
 } from "../latents/control.ts";
+import type { BegunRun } from "../latents/begun.ts";
 import { fractionsOf } from "../latents/init_image.ts";
 import { type AcquireOptions, type Residents, withModels } from "../memory/acquire.ts";
 import { expectNumber } from "../run_options.ts";
@@ -45,10 +46,6 @@ class AdapterFeatures implements Controller {
     this.#steps = steps;
   }
 
-  get owned(): Tensor[] {
-    return [...new Set([...this.#alone, ...this.#both])];
-  }
-
   residuals({ input, step }: StepInput): Residuals {
     if (step >= this.#steps) return {};
     const rows = input.shape[0]!;
@@ -62,14 +59,13 @@ class AdapterFeatures implements Controller {
   }
 }
 
-/** Looks at the pictures in [0, 1] for a run of B pictures of H × W pixels in so many steps. */
+/** Looks at the pictures in [0, 1] for a run of H × W pixels in so many steps, which owns the features. */
 export async function beginAdapters(
   parts: AdapterParts & { readonly unet: UNet2DConditionModel },
   images: ControlImages,
   { adapterConditioningScale, adapterConditioningFactor = 1, ...options }: AdapterOptions & AcquireOptions,
-  { B, guided, steps, size }: {
-    B: number;
-    guided: boolean;
+  { run: { B, guided, owned }, steps, size }: {
+    run: BegunRun;
     steps: number;
     size: readonly [H: number, W: number];
   },
@@ -90,7 +86,7 @@ export async function beginAdapters(
   expectNumber("adapterConditioningFactor", adapterConditioningFactor);
   const pictures: Tensor[] = [];
   for (const [i, model] of models.entries()) {
-    pictures.push(await readPicture(list[i]!, B, size, model.config.in_channels));
+    pictures.push(owned.adopt(await readPicture(list[i]!, B, size, model.config.in_channels), free));
   }
   return await withModels(parts, models, options, () => {
     using made = scope(...pictures);
@@ -99,8 +95,9 @@ export async function beginAdapters(
       const scaled = model.forward(pictures[i]!).features.map((feature) => feature.mul(scales[i]!));
       sum = sum ? sum.map((x, level) => x.add(scaled[level]!)) : scaled;
     }
-    const alone = sum!.map((x) => made.keep(x.expand([B, ...x.shape.slice(1)]).clone()));
-    const both = guided ? alone.map((x) => made.keep(cat([x, x]))) : alone;
+    const own = (x: Tensor) => owned.adopt(made.keep(x), free);
+    const alone = sum!.map((x) => own(x.expand([B, ...x.shape.slice(1)]).clone()));
+    const both = guided ? alone.map((x) => own(cat([x, x]))) : alone;
     return new AdapterFeatures(alone, both, Math.trunc(steps * adapterConditioningFactor));
   });
 }

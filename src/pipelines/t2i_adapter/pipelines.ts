@@ -42,8 +42,8 @@ function adapted<Options extends AdapterImageOptions & StableDiffusionRunOptions
 ): [options: Options, task: ControlTask] {
   const f = parts.vae.scaleFactor;
   const [height, width] = changedSize(firstImage(options.image), options, multipleOf(parts));
-  const task: ControlTask = ({ B, guided }, { length: steps }, [h, w]) =>
-    beginAdapters(parts, options.image, options, { B, guided, steps, size: [f * h, f * w] });
+  const task: ControlTask = (run, { length: steps }, [h, w]) =>
+    beginAdapters(parts, options.image, options, { run, steps, size: [f * h, f * w] });
   return [{ ...options, height, width }, task];
 }
 

@@ -1,6 +1,6 @@
 import { ZImageControlNetModel } from "../../models/mod.ts";
 import { upsampleNearest } from "../../ops/mod.ts";
-import { cat, scope, type Tensor, zeros } from "../../tensor/mod.ts";
+import { cat, free, scope, type Tensor, zeros } from "../../tensor/mod.ts";
 import { readControlImage } from "../latents/control.ts";
 import { changedSize, type ChangedSizeOptions } from "../latents/init_image.ts";
 import { readMask } from "../latents/inpainting.ts";
@@ -53,10 +53,11 @@ export class ZImageControlNetPipeline extends ZImageControlNetBase {
   async run(options: ZImageControlNetRunOptions): Promise<LatentOutput> {
     return await ownRun("ZImageControlNetPipeline", this.parts, options, async (parts, options) => {
       expectOne("controlImage", options.controlImage);
-      return await drawControlled(parts, options, options.controlImage, (_run, control, C) => {
+      const filledUp = (control: Tensor, C: number) => {
         const { shape: [B, own, h, w] } = control;
-        return Promise.resolve(own === C ? [control] : [control, zeros([B!, C - own!, h!, w!])]);
-      });
+        return own === C ? [control] : [control, zeros([B!, C - own!, h!, w!])];
+      };
+      return await drawControlled(parts, options, options.controlImage, () => Promise.resolve(filledUp));
     });
   }
 }
@@ -81,34 +82,36 @@ export class ZImageControlNetInpaintPipeline extends ZImageControlNetBase {
       const { image, mask } = options;
       expectOne("controlImage", options.controlImage);
       expectOne("image", image);
-      return await drawControlled(parts, options, image, async ({ B, size }, control, C) => {
-        if (C !== 2 * control.shape[1]! + 1) {
+      return await drawControlled(parts, options, image, async (run, C) => {
+        const expected = 2 * vae.config.latent_channels + 1;
+        if (C !== expected) {
           throw new TypeError(
-            `Cannot inpaint by this ControlNet: expected control_in_dim ${
-              2 * control.shape[1]! + 1
-            }, as of version 2, got ${C}`,
+            `Cannot inpaint by this ControlNet: expected control_in_dim ${expected}, as of version 2, got ${C}`,
           );
         }
-        const pixels = await readPixels(image, B, size, parts);
-        const drawn = await readMask(mask, { pixels, size, latents: () => pixels }, vae.scaleFactor);
-        using made = scope(pixels, drawn);
-        const kept = drawn.neg().add(1);
-        const rest = vae.scaleLatents(vae.mode(pixels.mul(kept)));
-        return [control, made.keep(upsampleNearest(kept, { size })), made.keep(rest)];
+        const { size } = run;
+        const pixels = await readPixels(image, run, parts);
+        const drawn = await readMask(mask, { pixels, size }, vae.scaleFactor, run);
+        return (control) => {
+          const kept = drawn.neg().add(1);
+          const rest = vae.scaleLatents(vae.mode(pixels.mul(kept)));
+          free(pixels, drawn); // early, as they may be large
+          return [control, upsampleNearest(kept, { size }), rest];
+        };
       });
     });
   }
 }
 
 /**
- * Draws pictures of the size of `sized`; `contextOf` gives the channels of what controls [1 or B, c, h, w], of the
- * latents of the picture that controls, so that they are C together.
+ * Draws pictures of the size of `sized`; `prepare` promises a function that gives the channels of what controls
+ * [1 or B, c, h, w], of the latents of the picture that controls, so that they are C together.
  */
 async function drawControlled(
   parts: ZImageControlNetParts,
   options: ZImageControlNetRunOptions,
   sized: Tensor,
-  contextOf: (run: ZImageRun, control: Tensor, C: number) => Promise<Tensor[]>,
+  prepare: (run: ZImageRun, C: number) => Promise<(control: Tensor, C: number) => Tensor[]>,
 ): Promise<LatentOutput> {
   const { transformer, controlnet, vae, scheduler } = parts;
   const { controlImage, controlnetConditioningScale: scale = 0.75 } = options;
@@ -124,31 +127,30 @@ async function drawControlled(
   const f = vae.scaleFactor;
   const [H, W] = changedSize(sized, options, 2 * f);
   using run = await beginRun(parts, options, [H / f, W / f]);
-  const { B, guided, size } = run;
-  const pixels = await readPixels(controlImage, B, size, parts);
-  const control: ZImageControl = await withModels(parts, [vae], options, async () => {
+  const { B, guided, size, owned } = run;
+  const pixels = await readPixels(controlImage, run, parts);
+  const channelsOf = await prepare(run, C);
+  const control: ZImageControl = await withModels(parts, [vae], options, () => {
     using made = scope(pixels);
-    const latents = vae.scaleLatents(vae.mode(pixels));
-    const channels = await contextOf(run, latents, C);
-    const context = cat(channels.map((x) => x.expand([B, ...x.shape.slice(1)])), 1);
-    const contexts = guided ? cat([context, context]) : context;
-    return { net, context: made.keep(context), contexts: made.keep(contexts), scale };
+    const channels = channelsOf(vae.scaleLatents(vae.mode(pixels)), C);
+    const own = (x: Tensor) => owned.adopt(made.keep(x), free);
+    const context = own(cat(channels.map((x) => x.expand([B, ...x.shape.slice(1)])), 1));
+    return { net, context, contexts: guided ? own(cat([context, context])) : context, scale };
   });
-  const start = startNoise(scheduler, [B, latent_channels, ...size], options);
+  const start = startNoise(scheduler, run, [B, latent_channels, ...size], options);
   return await draw(parts, run, { start, timesteps: scheduler.timesteps, control });
 }
 
-/** A picture in [-1, 1], in the size that is drawn. [1 or B, 3, H, W] */
+/** A picture in [-1, 1], in the size that is drawn; the run's. [1 or B, 3, H, W] */
 async function readPixels(
   image: Tensor,
-  B: number,
-  [h, w]: readonly [h: number, w: number],
+  { B, size: [h, w], owned }: ZImageRun,
   { vae }: ZImageParts,
 ): Promise<Tensor> {
   const f = vae.scaleFactor;
   const picture = await readControlImage(image, B, [f * h, f * w], vae.config.in_channels);
   using made = scope(picture);
-  return made.keep(picture.mul(2).sub(1));
+  return owned.adopt(made.keep(picture.mul(2).sub(1)), free);
 }
 
 function expectOne(name: string, image: Tensor | undefined): void {

@@ -77,7 +77,7 @@ export class ZImagePipeline extends ZImageBase {
     return await ownRun("ZImagePipeline", this.parts, options, async (parts, options) => {
       using run = await beginRun(parts, options, latentSize(parts, options.height, options.width));
       const shape = [run.B, parts.vae.config.latent_channels, ...run.size];
-      const start = startNoise(parts.scheduler, shape, options);
+      const start = startNoise(parts.scheduler, run, shape, options);
       return await draw(parts, run, { start, timesteps: parts.scheduler.timesteps });
     });
   }
@@ -101,7 +101,7 @@ export class ZImageImg2ImgPipeline extends ZImageBase {
     return await ownRun("ZImageImg2ImgPipeline", this.parts, options, async (parts, options) => {
       using run = await beginRun(parts, options, changedLatentSize(parts, options));
       const { original, timesteps } = await readChange(parts, run, options, options.strength ?? 0.6);
-      const start = await noisedLatents(parts, original, run.B, timesteps[0], options, "picture");
+      const start = await noisedLatents(parts, original, run, timesteps[0], options, "picture");
       return await draw(parts, run, { start, timesteps });
     });
   }
@@ -123,16 +123,8 @@ export class ZImageInpaintPipeline extends ZImageBase {
     return await ownRun("ZImageInpaintPipeline", this.parts, options, async (parts, options) => {
       using run = await beginRun(parts, options, changedLatentSize(parts, options));
       const { original, timesteps } = await readChange(parts, run, options, options.strength ?? 1);
-      const mask = await readMask(options.mask, original, parts.vae.scaleFactor);
-      const task = {
-        original,
-        mask,
-        B: run.B,
-        guided: run.guided,
-        timesteps,
-        from: "noised",
-        sees: false,
-      } as const;
+      const mask = await readMask(options.mask, original, parts.vae.scaleFactor, run);
+      const task = { original, mask, run, timesteps, from: "noised", sees: false } as const;
       return await draw(parts, run, { ...await beginInpainting(parts, task, options), timesteps });
     });
   }
@@ -146,10 +138,10 @@ function changedLatentSize({ vae }: ZImageParts, options: ZImageImg2ImgRunOption
 /** The picture that a run changes, and the timesteps that are left. */
 async function readChange(
   { vae, scheduler }: ZImageParts,
-  { B, steps }: ZImageRun,
+  run: ZImageRun,
   options: ZImageImg2ImgRunOptions,
   strength: number,
 ): Promise<{ original: Original; timesteps: number[] }> {
-  const timesteps = sliceFlowByStrength(scheduler, strength, steps);
-  return { original: await readOriginal(options.image, B, vae, options, 2 * vae.scaleFactor), timesteps };
+  const timesteps = sliceFlowByStrength(scheduler, strength, run.steps);
+  return { original: await readOriginal(options.image, run, vae, options, 2 * vae.scaleFactor), timesteps };
 }

@@ -1,5 +1,6 @@
 import { free, type Tensor } from "../../tensor/mod.ts";
 import type { ZImageControlNetModel, ZImageTransformer2DOptions } from "../../models/mod.ts";
+import type { BegunRun } from "../latents/begun.ts";
 import { type FlowStepsOptions, muFor, setFlowTimesteps, sigmasOf } from "../latents/flow.ts";
 import { tellUnguided } from "../latents/guidance.ts";
 import { cfgNormalization } from "../latents/guiders.ts";
@@ -35,16 +36,12 @@ export interface ZImageOptions
   cfgTruncation?: number | undefined;
 }
 
-/** A run whose prompts are embedded and whose timesteps are set. Its embeddings are freed at its end. */
-export interface ZImageRun extends Disposable {
+/** A run whose prompts are embedded and whose timesteps are set. */
+export interface ZImageRun extends BegunRun {
   /** Sides of the latents. */
   readonly size: readonly [h: number, w: number];
-  /** Pictures. */
-  readonly B: number;
   /** Embeddings of the prompts, with guidance behind those of the negative ones. */
   readonly captions: Captions;
-  /** The model runs on the negative prompts too. */
-  readonly guided: boolean;
   /** Noise levels of all steps; fewer than this are visited where a picture is changed. */
   readonly steps: number;
   /** The options with their defaults. */
@@ -82,14 +79,17 @@ export async function beginRun(
   setFlowTimesteps(scheduler, sigmasOf(options, 50), () => muFor(scheduler, size[0] * size[1] / 4));
   const captions = await embedPrompts(parts, options, guided);
   const rows = captions.lengths.length;
+  const owned = new DisposableStack();
+  owned.adopt(captions.states, free);
   return {
     size,
     B: guided ? rows / 2 : rows,
     captions,
     guided,
     steps: scheduler.stepCount,
+    owned,
     options: { ...options, guidanceScale },
-    [Symbol.dispose]: () => free(captions.states),
+    [Symbol.dispose]: () => owned.dispose(),
   };
 }
 
@@ -107,15 +107,13 @@ export interface ZImageControl {
   readonly scale: number;
 }
 
-/** The loop that a task draws by. */
+/** The loop that a task draws by; its tensors are owned by the run. */
 export interface Drawing extends Pick<LatentLoop, "after"> {
   /** Latents with noise. [B, C, h, w] */
   readonly start: Tensor;
   readonly timesteps: readonly number[];
   /** The ControlNet that adds to the transformer. */
   readonly control?: ZImageControl | undefined;
-  /** Tensors to free when the loop is over. */
-  readonly owned?: readonly Tensor[] | undefined;
 }
 
 /** Draws pictures from latents with noise. */
@@ -123,15 +121,15 @@ export async function draw(parts: ZImageParts, run: ZImageRun, drawing: Drawing)
   return await decodeLatents(parts, await takeSteps(parts, run, drawing), run.options);
 }
 
-/** The latents behind the last step. All that the loop was given is freed, however it ends. */
+/** The latents behind the last step. All that the run owns is freed, however it ends. */
 async function takeSteps(
   parts: ZImageParts,
-  { B, captions, guided, options }: ZImageRun,
-  { start, timesteps, after, control, owned = [] }: Drawing,
+  run: ZImageRun,
+  { start, timesteps, after, control }: Drawing,
 ): Promise<Tensor> {
   const { transformer, vae, scheduler } = parts;
-  using made = new DisposableStack();
-  made.defer(() => free(start, captions.states, control?.context, control?.contexts, ...owned));
+  const { B, captions, guided, options } = run;
+  using _owned = run.owned;
   const { guidanceScale, cfgNormalization: most = 0, cfgTruncation = 1, guidance } = options;
   const caching = cachingOf(options.cache, timesteps);
   const velocity = (
