@@ -14,7 +14,15 @@ const NUMERIC = [...NUMBERS, "strength", "mask-blur"] as const;
 /** Sizes beside that of the picture. */
 const SIZES = ["seed-size", "hires"] as const;
 /** Choices whose first, "", is as is usual. */
-const CHOICES = ["scheduler", "prompt-syntax", "vae", "hires-upscaler", "hires-scheduler"] as const;
+const CHOICES = [
+  ...["scheduler", "prompt-syntax", "vae", "hires-upscaler", "hires-scheduler"] as const,
+  ...["mask-content", "resize"] as const,
+];
+/** Pictures, and what belongs to them. */
+const OF_PICTURES = [
+  ...["image", "mask", "strength", "mask-blur", "mask-content", "resize"],
+  ...["controlnet", "t2i-adapter", "control", "control-mode", "ip-adapter", "ip-image"],
+];
 /** What belongs to a second pass. */
 const HIRES = [
   ...["hires-upscaler", "hires-strength", "hires-steps", "hires-scheduler", "hires-prompt", "hires-negative"],
@@ -73,6 +81,10 @@ export class Form {
       if (event.submitter?.id === "profile") profile();
       else draw();
     });
+    this.#form.addEventListener("keydown", (event) => { // a key that is held asks once
+      const isText = event.target instanceof HTMLTextAreaElement;
+      if (event.key === "Enter" && event.repeat && !isText) event.preventDefault();
+    });
     for (const id of ["draw", "profile"]) {
       byId(id, HTMLButtonElement).addEventListener("click", () => {
         const [wrong] = this.#form.querySelectorAll(":invalid:not(fieldset)");
@@ -82,7 +94,8 @@ export class Form {
     }
     for (const name of TEXTS) {
       byId(name, HTMLTextAreaElement).addEventListener("keydown", (event) => {
-        if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.#form.requestSubmit();
+        const isWanted = event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.repeat;
+        if (isWanted) this.#form.requestSubmit();
       });
     }
   }
@@ -137,12 +150,9 @@ export class Form {
 
   /** The settings without pictures, to be kept. */
   draft(): Partial<PageRequest> {
-    const [{ image: _i, mask: _m, control: _c, "ip-image": _p, strength: _s, "mask-blur": _b, ...request }] =
-      this.read() as [
-        PageRequest,
-      ];
-    const { controlnet: _n, "t2i-adapter": _t, "ip-adapter": _a, "control-mode": _o, ...words } = request;
-    return { ...words, ...writtenSeeds(words) };
+    const [request] = this.read() as [PageRequest];
+    const words = Object.fromEntries(Object.entries(request).filter(([name]) => !OF_PICTURES.includes(name)));
+    return { ...words, ...writtenSeeds(request) };
   }
 
   /** Takes settings. Returns what of them is no longer offered. */

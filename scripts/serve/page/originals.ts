@@ -4,6 +4,7 @@ import { References } from "./references.ts";
 import type { PageRequest } from "./request.ts";
 
 const MASK_BLUR = 4; // A1111's
+const NO_MASK = { "mask-blur": undefined, "mask-content": undefined };
 
 /** The picture that is changed, with its mask, or those that the prompt is about, as the model takes them. */
 export class Originals {
@@ -32,15 +33,12 @@ export class Originals {
 
   /** The settings of a request; what belongs to a picture is undefined without one. */
   read(): Partial<Record<keyof PageRequest, unknown>> {
-    const none = { "strength": undefined, "mask-blur": undefined };
+    const none = { ...NO_MASK, strength: undefined, resize: undefined };
     if (this.#most > 1) return { ...none, image: this.#references.images };
     const { image, mask } = this.#picture;
     if (!image) return none;
-    return {
-      image,
-      mask,
-      "mask-blur": mask && (Number(byId("mask-blur", HTMLInputElement).value) || MASK_BLUR),
-    };
+    if (!mask) return { ...NO_MASK, image };
+    return { image, mask, "mask-blur": Number(byId("mask-blur", HTMLInputElement).value) || MASK_BLUR };
   }
 
   /** Takes the pictures of a request. */

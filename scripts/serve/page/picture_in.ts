@@ -53,7 +53,7 @@ export class PictureIn {
     const picture = this.#pixels;
     byId("picture-none", HTMLElement).hidden = picture !== undefined;
     byId("picture-some", HTMLElement).hidden = picture === undefined;
-    byId("mask-blur-field", HTMLElement).hidden = this.mask === undefined;
+    byId("mask-fields", HTMLElement).hidden = this.mask === undefined;
     byId("mask-open", HTMLButtonElement).textContent = this.mask ? "Change the mask" : "Paint a mask";
     this.#shown.ariaLabel = this.mask ? "The picture to change, with its mask" : "The picture to change";
     if (!picture) return;

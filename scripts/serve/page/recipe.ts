@@ -1,3 +1,4 @@
+import { settingsOfInfotext } from "./infotext.ts";
 import { NUMBERS, type PageRequest } from "./request.ts";
 
 /** What /sdapi/v1/png-info tells of a PNG. */
@@ -23,7 +24,7 @@ export interface FileRecipe {
 /** What a PNG's texts tell: those of Denoise's recipe, else of A1111's infotext; undefined where there are none. */
 export function recipeIn({ items, parameters }: PngInfo): FileRecipe | undefined {
   if (items["denoise"]) return ofRecipe(items["denoise"]);
-  const settings = ofInfotext(parameters);
+  const settings = settingsOfInfotext(parameters);
   return settings && { settings, left: [] };
 }
 
@@ -40,23 +41,14 @@ const TEXTS = [
     "seed",
     "variation",
   ],
-  ...["hires", "hires-upscaler", "hires-scheduler", "hires-prompt", "hires-negative", "seed-size"],
+  ...["seed-size", "hires", "hires-upscaler", "hires-scheduler", "hires-prompt", "hires-negative"],
 ];
 const LISTS = ["lora", "embedding"];
 const LEFT = [
-  ...[
-    "image",
-    "mask",
-    "strength",
-    "mask-blur",
-    "mask-content",
-    "resize",
-    "controlnet",
-    "t2i-adapter",
-    "control",
-    "ip-adapter",
-  ],
+  ...["image", "mask", "strength", "mask-blur", "mask-content", "resize"],
+  ...["controlnet", "t2i-adapter", "control", "ip-adapter"],
 ];
+
 /** Without pictures, of which a recipe has fingerprints alone (`imageContent`), and without what belongs to them. */
 function ofRecipe(text: string): FileRecipe | undefined {
   try {
@@ -73,29 +65,4 @@ function isKept([name, value]: [string, unknown]): boolean {
   if (TEXTS.includes(name)) return typeof value === "string";
   if ((NUMBERS as readonly string[]).includes(name)) return typeof value === "number";
   return LISTS.includes(name) && Array.isArray(value) && value.every((one) => typeof one === "string");
-}
-
-/** A1111's words for settings (https://github.com/AUTOMATIC1111/stable-diffusion-webui/wiki/Features#png-info). */
-function ofInfotext(given: Readonly<Record<string, string>>): FileSettings | undefined {
-  const { Steps: steps, Seed: seed, Sampler: sampler, Model: model, Prompt: words = "" } = given;
-  if (steps === undefined || sampler === undefined) return undefined;
-  const loras = [...words.matchAll(/<lora:([^:>]+):?([^:>]*)[^>]*>/g)].map(([, name, scale]) =>
-    `${name}:${scale || 1}`
-  );
-  const [negative, cfg, width] = [given["Negative prompt"], given["CFG scale"], given["Size-1"]];
-  const skip = Number(given["Clip skip"] ?? 1);
-  const isKarras = given["Schedule type"]?.toLowerCase() === "karras";
-  return {
-    prompt: words.replaceAll(/<lora:[^>]*>/g, "").trim(),
-    "prompt-syntax": "a1111",
-    ...negative ? { negative } : {},
-    ...model === undefined ? {} : { model },
-    ...loras.length > 0 ? { lora: loras } : {},
-    scheduler: sampler.endsWith(" Karras") || !isKarras ? sampler : `${sampler} Karras`,
-    ...width === undefined ? {} : { size: `${width}x${given["Size-2"]}` },
-    steps: Number(steps),
-    ...cfg === undefined ? {} : { guidance: Number(cfg) },
-    ...skip > 1 ? { "clip-skip": skip - 1 } : {},
-    seed: seed ?? "",
-  };
 }

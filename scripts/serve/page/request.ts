@@ -38,6 +38,10 @@ export interface PageRequest {
   readonly mask?: Blob;
   /** Pixels over which its edge is soft, behind which the rest stays. */
   readonly "mask-blur"?: number;
+  /** What is within the mask at first. */
+  readonly "mask-content"?: string;
+  /** How the picture gets the size that is drawn. */
+  readonly resize?: string;
   readonly controlnet?: readonly string[];
   readonly "t2i-adapter"?: readonly string[];
   /** One for each of these, or for a model that follows one. */

@@ -9,6 +9,7 @@ import formHtml from "../page/form.html" with { type: "text" };
 import form from "../page/form.ts" with { type: "text" };
 import gallery from "../page/gallery.ts" with { type: "text" };
 import guides from "../page/guides.ts" with { type: "text" };
+import infotext from "../page/infotext.ts" with { type: "text" };
 import key from "../page/key.ts" with { type: "text" };
 import line from "../page/line.ts" with { type: "text" };
 import main from "../page/main.ts" with { type: "text" };
@@ -37,6 +38,7 @@ const MODULES: Readonly<Record<string, string>> = {
   "form.ts": form,
   "gallery.ts": gallery,
   "guides.ts": guides,
+  "infotext.ts": infotext,
   "key.ts": key,
   "line.ts": line,
   "main.ts": main,

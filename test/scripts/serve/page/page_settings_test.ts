@@ -253,7 +253,10 @@ pageTest(
     assert.equal(again.png, first.png);
 
     const infotext = "a <lora:style:0.5> (red:1.2) apple\nNegative prompt: blue\n" +
-      "Steps: 5, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 4, Seed: 18446744073709551615, Size: 32x40, Model: other";
+      "Steps: 5, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 4, Seed: 18446744073709551615, Size: 32x40, " +
+      "Model: other, Variation seed: 7, Variation seed strength: 0.3, Seed resize from: 24x24, Denoising strength: 0.6, " +
+      'Hires sampler: Euler a, Hires prompt: "green, ripe", Hires upscale: 2, Hires steps: 3, ' +
+      "Hires upscaler: Latent (bicubic antialiased)";
     const bytes = Uint8Array.fromBase64(png);
     const { width, height, data } = decodePng(bytes, "own");
     const image = { width, height, channels: 4, data } as const;
@@ -269,6 +272,18 @@ pageTest(
         ...["blue", "4", "DPM++ 2M Karras", "18446744073709551615", "5", "32", "40", "a1111"],
       ],
     );
+    const more = {
+      ...{
+        variation: "0.3",
+        "variation-seed": "7",
+        "seed-size": "24x24",
+        hires: "64x80",
+        "hires-steps": "3",
+      },
+      ...{ "hires-upscaler": "latent-bicubic-antialiased", "hires-strength": "0.6", "hires-negative": "" },
+      ...{ "hires-scheduler": "Euler a Karras", "hires-prompt": "green, ripe" },
+    };
+    assert.deepEqual(await page.value(valuesOf(...Object.keys(more))), Object.values(more));
     assert.equal(
       await page.value(text("#told")), // the LoRA is for another model
       "The form has its settings. This server does not offer the model other or the LoRA style.",

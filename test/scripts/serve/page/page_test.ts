@@ -235,7 +235,7 @@ pageTest("a mask is painted with a pointer and with keys, and goes with the pict
   await page.click("#mask-canvas", at(10, 10));
   await page.click("#mask-done");
   await page.until(`${text("#mask-open")} === "Change the mask"`);
-  await draw(page, { prompt: "a red apple", steps: 4, strength: 0.8 });
+  await draw(page, { prompt: "a red apple", steps: 4, strength: 0.8, "mask-content": "fill" });
 
   const [first, { request, png }] = await kept(page);
   assert.deepEqual(
@@ -250,7 +250,7 @@ pageTest("a mask is painted with a pointer and with keys, and goes with the pict
   }
   for (const [x, y] of [[10, 10], [30, 30], [60, 60], [40, 42]]) assert.equal(white(x!, y!), 0, `${x} ${y}`);
   assert.ok(mask.data.every((value, i) => i % 4 < 3 || value === 255));
-  assert.equal(request["mask-blur"], 4);
+  assert.deepEqual([request["mask-blur"], request["mask-content"]], [4, "fill"]);
   assert.equal(png, await drawn(request));
   const [before, after] = [first.png, png].map((file) =>
     decodePng(Uint8Array.fromBase64(file), "picture").data
@@ -412,6 +412,9 @@ pageTest("keys alone draw, and take a picture of the gallery", async ({ page }) 
   await fill(page, { ...flower, prompt: "" });
   await page.value(`document.querySelector("#prompt").focus()`);
   await page.type("a red apple");
+  await page.value(`document.activeElement.dispatchEvent(
+    new KeyboardEvent("keydown", { key: "Enter", ctrlKey: true, repeat: true, bubbles: true }))`);
+  assert.equal(await page.value(visible("#working")), false); // as the key is held
   await page.press("Enter", { ctrl: true });
   await page.until(`${READY} && ${CARDS} === 1`);
   await draw(page, { seed: 5 });
