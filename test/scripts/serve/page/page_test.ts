@@ -87,6 +87,7 @@ Deno.test("/v1/offers tells what requests may say", async () => {
     images: 1,
     caches: ["easy"],
     multiple: 4,
+    sidesWith: {},
     steps: 25,
   });
   assert.deepEqual([additions.lora, additions.vae, additions.controlnet], [[], [], []]);
