@@ -147,7 +147,9 @@ Deno.test("useCachedDriver() says what to do about a damaged driver", { ignore: 
 
 Deno.test("set-up is silent where an adapter opens", async () => {
   const script = join(import.meta.dirname!, "../scripts/setup.ts");
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), { args: ["run", "-A", script] })
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-q", "-A", script],
+  })
     .output();
   assert.deepEqual([code, stdout.length, stderr.length], [0, 0, 0]);
 });
@@ -173,6 +175,7 @@ async function driversOf(variables: Record<string, string>): Promise<string> {
     useCachedDriver();
     console.log(Deno.env.get("VK_ADD_DRIVER_FILES"));`;
   const env = { VK_DRIVER_FILES: "", VK_ICD_FILENAMES: "", NO_COLOR: "1", ...variables };
-  const { stdout, stderr } = await new Deno.Command(Deno.execPath(), { args: ["eval", code], env }).output();
+  const { stdout, stderr } = await new Deno.Command(Deno.execPath(), { args: ["eval", "-q", code], env })
+    .output();
   return new TextDecoder().decode(stdout.length > 0 ? stdout : stderr).trim();
 }

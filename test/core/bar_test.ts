@@ -165,7 +165,7 @@ Deno.test("a bar ends no program whose standard error nobody reads", async () =>
     }
     console.log("done");`;
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["eval", code],
+    args: ["eval", "-q", code],
     stdin: "null",
     stdout: "piped",
     stderr: "piped",

@@ -18,7 +18,7 @@ function flagsFor(row: string): string[] {
 /** Runs a script in the clone with some permissions; nobody is asked for more. */
 async function run(flags: string[], env: Record<string, string>, ...args: string[]) {
   const { code, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", ...flags, ...args],
+    args: ["run", "-q", "--no-prompt", ...flags, ...args],
     cwd: root,
     env: { NO_COLOR: "1", HF_HUB_OFFLINE: "1", ...env },
     stdin: "null",
@@ -73,7 +73,7 @@ Deno.test("generate.ts needs each of these permissions, and says which it lacks"
 Deno.test("serve.ts draws with the permissions that the README says", async () => {
   const port = freePort();
   const flags = flagsFor("a server").map((flag) => flag.replace("7860", String(port)));
-  const args = ["run", "--no-prompt", ...flags, "scripts/serve.ts", "--port", String(port)];
+  const args = ["run", "-q", "--no-prompt", ...flags, "scripts/serve.ts", "--port", String(port)];
   const env = { NO_COLOR: "1", HF_HUB_OFFLINE: "1" };
   const server = new Deno.Command(Deno.execPath(), {
     ...{ args, env, cwd: root, stdin: "null", stdout: "piped", stderr: "piped" },
@@ -119,7 +119,7 @@ Deno.test({
     await ended(inClone, "scripts/submit.ts", lines, "--out", join(out, "local"));
     const worker = new Deno.Command(Deno.execPath(), {
       args: [
-        ...["run", "--no-prompt", ...here("a worker"), "scripts/worker.ts", ...queue],
+        ...["run", "-q", "--no-prompt", ...here("a worker"), "scripts/worker.ts", ...queue],
         ...["--out", join(out, "fleet")],
       ],
       ...{ cwd: root, env: { NO_COLOR: "1" }, stdin: "null", stdout: "null", stderr: "piped" },

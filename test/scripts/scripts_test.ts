@@ -253,6 +253,7 @@ Deno.test(
       const child = new Deno.Command(Deno.execPath(), {
         args: [
           "run",
+          "-q",
           "-A",
           "--config",
           join(root, "deno.json"),
@@ -308,7 +309,8 @@ Deno.test({
   fn: () =>
     inFolder(async (folder) => {
       const toFullDisk = async (script: string, ...args: string[]) => {
-        const line = `"$0" run -A --config "$1/deno.json" "$1/scripts/$2" "\${@:3}" >/dev/full 2>/dev/full`;
+        const line =
+          `"$0" run -q -A --config "$1/deno.json" "$1/scripts/$2" "\${@:3}" >/dev/full 2>/dev/full`;
         const command = new Deno.Command("bash", {
           args: ["-c", line, Deno.execPath(), root, script, ...args],
           cwd: folder,

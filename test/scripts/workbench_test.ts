@@ -289,7 +289,7 @@ async function watching(
 ): Promise<void> {
   const root = join(import.meta.dirname!, "../..");
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "scripts/workbench.ts", ...args, "--shaders", folder.path],
+    args: ["run", "-q", "-A", "scripts/workbench.ts", ...args, "--shaders", folder.path],
     cwd: root,
     env: { NO_COLOR: "1" },
     stdout: "piped",

@@ -18,7 +18,7 @@ export async function runChild(
   { env = {}, flags = ["-A"] }: { env?: Record<string, string>; flags?: string[] } = {},
 ): Promise<Outcome> {
   const command = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", "--no-check", ...flags, "-"],
+    args: ["run", "-q", "--no-prompt", "--no-check", ...flags, "-"],
     cwd: root,
     env: { ...env, NO_COLOR: "1" },
     stdin: "piped",

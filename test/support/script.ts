@@ -3,7 +3,7 @@ import type { Outcome } from "./child.ts";
 
 const root = join(import.meta.dirname!, "../..");
 
-/** Runs a script as a user would, in some folder, without the hub. */
+/** Runs a script as a user would, in some folder, without the hub; Deno itself says nothing, e.g. of what it downloads. */
 export function runScript(folder: string, script: string, ...args: string[]): Promise<Outcome> {
   return runScriptWith({}, folder, script, ...args);
 }
@@ -16,7 +16,7 @@ export async function runScriptWith(
   ...args: string[]
 ): Promise<Outcome> {
   const command = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--config", join(root, "deno.json"), join(root, "scripts", script), ...args],
+    args: ["run", "-q", "-A", "--config", join(root, "deno.json"), join(root, "scripts", script), ...args],
     cwd: folder,
     env: { NO_COLOR: "1", HF_HUB_OFFLINE: "1", ...env },
     stdin: "null",

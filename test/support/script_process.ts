@@ -13,7 +13,7 @@ export class ScriptProcess implements AsyncDisposable {
   /** Starts a file of scripts/ with some options. */
   constructor(script: string, args: readonly string[], env: Record<string, string> = {}) {
     this.#child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--no-check", join(scripts, script), ...args],
+      args: ["run", "-q", "-A", "--no-check", join(scripts, script), ...args],
       env: { NO_COLOR: "1", HF_HUB_OFFLINE: "1", ...env },
       stdin: "null",
       stdout: "piped",

@@ -104,7 +104,7 @@ export function childOf(
   const script = join(import.meta.dirname!, "hub_child.ts");
   const all = { HF_HUB_CACHE: cache.path, NO_COLOR: "1", ...env };
   return [Deno.execPath(), {
-    args: ["run", ...flags, script, repo],
+    args: ["run", "-q", ...flags, script, repo],
     env: all,
     stdout: "piped",
     stderr: "piped",

@@ -247,7 +247,7 @@ Deno.test(
       await using server = await QueueServer.start();
       const script = join(import.meta.dirname!, "../../../scripts/submit.ts");
       const line =
-        `printf '{"seed": 1}\\n\\n{"seed": 2}\\n' | "$0" run -A --no-check "$1" /dev/stdin --queue "$2"`;
+        `printf '{"seed": 1}\\n\\n{"seed": 2}\\n' | "$0" run -q -A --no-check "$1" /dev/stdin --queue "$2"`;
       const args = ["-c", line, Deno.execPath(), script, server.url()];
       const env = { TMPDIR: folder };
       const { code, stdout, stderr } = await new Deno.Command("sh", { args, env }).output();
@@ -266,7 +266,7 @@ Deno.test(
       await Deno.mkdir(temporary);
       await new Deno.Command("mkfifo", { args: [pipe] }).output();
       const script = join(import.meta.dirname!, "../../../scripts/submit.ts");
-      const args = ["run", "-A", "--no-check", script, pipe];
+      const args = ["run", "-q", "-A", "--no-check", script, pipe];
       const env = { TMPDIR: temporary };
       const submit = new Deno.Command(Deno.execPath(), { args, env, stdout: "null", stderr: "null" }).spawn();
       using _writer = await Deno.open(pipe, { write: true }); // the pipe stays open, and the copy unfinished
@@ -312,7 +312,7 @@ for (
     inFolder(async (folder) => {
       await Deno.writeTextFile(`${folder}/good.jsonl`, '{"prompt": "a cat"}\n');
       await Deno.mkdir(`${folder}/out`);
-      const mounted = `mount -t tmpfs -o ${options} none out && "$0" run -A --no-check "$@"`;
+      const mounted = `mount -t tmpfs -o ${options} none out && "$0" run -q -A --no-check "$@"`;
       const scripts = join(import.meta.dirname!, "../../../scripts");
       const common = ["--out", "out", "--model", "none"]; // there is no such model
       for (

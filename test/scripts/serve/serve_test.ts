@@ -18,7 +18,7 @@ class Process implements AsyncDisposable {
 
   /** `files` is the most that it may have open, connections included. */
   constructor(files?: number) {
-    const command = [Deno.execPath(), "run", "-A", join(root, "scripts/serve.ts"), "--port", "0"];
+    const command = [Deno.execPath(), "run", "-q", "-A", join(root, "scripts/serve.ts"), "--port", "0"];
     const limited = files === undefined
       ? command
       : ["sh", "-c", `ulimit -n ${files}; exec "$@"`, "sh", ...command];
