@@ -3,7 +3,7 @@ import type { AnyPipeline, StableDiffusionBase, StableDiffusionXLBase } from "de
 import type { PipelineOptions } from "../../../src/pipelines/model_index.ts";
 import { strengthsOf } from "../../generate/lora.ts";
 import { readEmbedding, readLora } from "../../generate/named_files.ts";
-import type { Shelf } from "./offered.ts";
+import { type Shelf, WORDS } from "./offered.ts";
 import { RefusalError } from "../request/refusal.ts";
 
 /** The texts by which a request names what is attached to a model. */
@@ -66,9 +66,7 @@ export class Attached {
       await this.#pipeline.loadLoraWeights(path, { adapterName: name, onNotice: this.#onNotice });
     } catch (error) {
       if (error instanceof OutOfMemoryError || error instanceof DeviceLostError) throw error;
-      console.error(error); // it may name the file; that it fits was seen when it was offered
-      const message = `Cannot draw with the LoRA ${name}: its file is damaged, or gone; the log says more`;
-      throw new RefusalError("failed", message, "lora");
+      throw unreadable("lora", name, error);
     }
   }
 
@@ -82,7 +80,9 @@ export class Attached {
         this.#tokens = [...this.#tokens, await pipeline.loadTextualInversion(path, { token })];
       } catch (error) {
         this.#forget(pipeline);
-        throw new RefusalError("invalid", (error as Error).message, "embedding");
+        const { message } = error as Error;
+        if (!message.startsWith("Cannot add the token ")) throw unreadable("embedding", name, error);
+        throw new RefusalError("invalid", message, "embedding");
       }
     }
     this.#embeddings = embeddings;
@@ -92,4 +92,13 @@ export class Attached {
     for (const token of this.#tokens) pipeline.unloadTextualInversion(token);
     [this.#embeddings, this.#tokens] = [[], []];
   }
+}
+
+/** The refusal of a file that fitted when it was offered. The log has the error, as it may name the file. */
+function unreadable(setting: "lora" | "embedding", name: string, error: unknown): RefusalError {
+  console.error(error);
+  const message = `Cannot draw with the ${
+    WORDS[setting]
+  } ${name}: its file is damaged, or gone; the log says more`;
+  return new RefusalError("failed", message, setting);
 }

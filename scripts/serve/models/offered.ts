@@ -23,7 +23,7 @@ export interface Offer {
 export type Additions = { readonly [Setting in Addition]?: readonly Offer[] | undefined };
 
 /** One of each setting's, as sentences call it. */
-const WORDS: Readonly<Record<Addition, string>> = {
+export const WORDS: Readonly<Record<Addition, string>> = {
   lora: "LoRA",
   embedding: "textual inversion",
   vae: "autoencoder",

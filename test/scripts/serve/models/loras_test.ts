@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { Drawer, RefusalError } from "denoise/serve";
-import { controlledFolder, fluxFolder } from "../../../support/pipeline_folders.ts";
+import { CONTROLLED_WIDTH, controlledFolder, fluxFolder } from "../../../support/pipeline_folders.ts";
 import { safetensorsOf } from "../../../support/raw_tensors.ts";
 
 const folder = Deno.makeTempDirSync({ prefix: "denoise-offered-loras-" });
@@ -64,18 +64,42 @@ Deno.test("a LoRA is offered with the models that it fits, and no others; no wei
   assert.equal(drawer.loaded, 0);
 });
 
-Deno.test("a LoRA that holds NaN is refused when it is put on, and pictures without it are drawn", async () => {
-  await using drawer = await opened(loraOf(LAYER, W, W, NaN));
+/** Refuses a file that was damaged or went away after it was offered, without its path. */
+function unreadable(setting: string, what: string) {
+  return (error: unknown) => {
+    assert.ok(
+      error instanceof RefusalError && error.kind === "failed" && error.param === setting,
+      String(error),
+    );
+    assert.equal(
+      error.message,
+      `Cannot draw with the ${what}: its file is damaged, or gone; the log says more`,
+    );
+    return true;
+  };
+}
+
+Deno.test("files that are damaged or gone when they are put on are refused, and pictures without them are drawn", async () => {
+  const vectors = new Uint8Array(new Float32Array(CONTROLLED_WIDTH).fill(0.1).buffer);
+  const learned = { dtype: "F32", shape: [1, CONTROLLED_WIDTH], bytes: vectors };
+  Deno.writeFileSync(at("style.safetensors"), loraOf(LAYER, W, W, NaN)); // which its header does not tell
+  Deno.writeFileSync(at("gone.safetensors"), loraOf(LAYER, W, W));
+  Deno.writeFileSync(at("cat.safetensors"), safetensorsOf(new Map([["<cat>", learned]])));
+  const offer = (name: string) => ({ name, path: at(`${name}.safetensors`) });
   const cat = { prompt: "a cat", steps: 1, size: { width: 32, height: 32 } };
-  for (let times = 0; times < 2; times++) {
-    await assert.rejects(drawer.draw({ ...cat, lora: ["style"] }), (error) => {
-      assert.ok(error instanceof RefusalError && error.kind === "failed" && error.param === "lora");
-      assert.match(error.message, /^Cannot draw with the LoRA style: its file is damaged, or gone; [^\n/]*$/);
-      return true;
-    });
+  const pictures: Uint8Array[] = [];
+  {
+    const offered = { lora: [offer("style"), offer("gone")], embedding: [offer("cat")] };
+    await using drawer = await Drawer.open({ models: [SD], ...offered });
+    for (const name of ["gone", "cat"]) Deno.removeSync(at(`${name}.safetensors`));
+    for (const name of ["style", "gone", "style"]) {
+      await assert.rejects(drawer.draw({ ...cat, lora: [name] }), unreadable("lora", `LoRA ${name}`));
+    }
+    const learning = drawer.draw({ ...cat, embedding: ["cat"] });
+    await assert.rejects(learning, unreadable("embedding", "textual inversion cat"));
+    pictures.push((await drawer.draw(cat)).pictures[0]!.png);
   }
-  const got = await drawer.draw(cat);
-  await using other = await Drawer.open({ models: [SD] }); // last, as its device is the current one then
-  const want = await other.draw(cat);
-  assert.deepEqual(got.pictures[0]!.png, want.pictures[0]!.png);
+  await using other = await Drawer.open({ models: [SD] });
+  pictures.push((await other.draw(cat)).pictures[0]!.png);
+  assert.deepEqual(pictures[0], pictures[1]);
 });
