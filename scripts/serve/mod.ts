@@ -12,6 +12,7 @@ export type { Addition, AdditionContent } from "../generate/contents.ts";
 export type { HiresSettings, UpscalerName } from "../generate/hires.ts";
 export type { Additions, Offer, OfferedAddition, Versions } from "./models/offered.ts";
 export type { ModelOffer, Offers } from "./draw/offers.ts";
+export type { Sides } from "../generate/usual.ts";
 export type { StepProfile } from "./draw/profile_task.ts";
 export { RefusalError, type RefusalKind } from "./request/refusal.ts";
 export { type DrawRequest, readRequest, type RequestSettings } from "./request/request.ts";
