@@ -1,4 +1,5 @@
-// y[row] = sum, mean, min, max or product of x[row, :]. One workgroup per row. x: [rows, columns], y: [rows].
+// y[row, part] = sum, mean, min, max or product of a part of x[row, :]. One workgroup per part. x: [rows, columns],
+// y: [rows, parts]; a second run reduces the parts.
 // A single pass in blocks of 64 columns a lane keeps the rounding error of long sums low (pairwise over lanes).
 // With lib/workgroup_main.wgsl.
 // Host sets: X, T, FLOAT.
@@ -10,6 +11,9 @@ const WG: u32 = 64;
 struct Params {
   rows: u32,
   columns: u32,
+  parts: u32,
+  length: u32, // of a part; the last may be shorter
+  count: u32, // by which a mean is divided
   kind: u32, // 0 sum, 1 mean, 2 min, 3 max, 4 product
 }
 
@@ -31,14 +35,16 @@ fn combine(a: T, b: T) -> T {
   return max(a, b);
 }
 
-fn run(row: u32, lane: u32) {
-  if (row >= params.rows) { return; }
-  let first = row * params.columns;
+fn run(place: u32, lane: u32) {
+  if (place >= params.rows * params.parts) { return; }
+  let before = place % params.parts * params.length; // columns
+  let first = place / params.parts * params.columns + before;
+  let columns = min(params.length, params.columns - before);
   var total = T(0);
   if (params.kind == 4u) { total = T(1); } else if (params.kind >= 2u) { total = T(x[first]); }
-  for (var block = lane; block < params.columns; block += WG * 64u) {
+  for (var block = lane; block < columns; block += WG * 64u) {
     var part = T(x[first + block]);
-    for (var i = block + WG; i < min(params.columns, block + WG * 64u); i += WG) {
+    for (var i = block + WG; i < min(columns, block + WG * 64u); i += WG) {
       part = combine(part, T(x[first + i]));
     }
     total = combine(total, part);
@@ -49,6 +55,6 @@ fn run(row: u32, lane: u32) {
     if (lane < stride) { partial[lane] = combine(partial[lane], partial[lane + stride]); }
   }
   if (lane == 0u) {
-    store(0u, 0u, row, select(partial[0], partial[0] / T(params.columns), params.kind == 1u));
+    store(0u, 0u, place, select(partial[0], partial[0] / T(params.count), params.kind == 1u));
   }
 }

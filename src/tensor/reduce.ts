@@ -1,7 +1,7 @@
 import code from "../../shaders/reduce.wgsl" with { type: "text" };
-import { isFloat, valueType } from "../core/dtype.ts";
+import { isFloat, type PlainDType, valueType } from "../core/dtype.ts";
 import { expectOptions } from "../core/error.ts";
-import { axisIndex, contiguousStrides, size } from "../core/shape.ts";
+import { axisIndex, contiguousStrides, type Shape, size } from "../core/shape.ts";
 import { WORKGROUP_MAIN } from "../gpu/shader/grid.ts";
 import { snippet } from "../gpu/shader/snippet.ts";
 import { recordKernel } from "./record.ts";
@@ -31,6 +31,9 @@ export function reducedAxes(x: Tensor, axes: number | readonly number[] = [...x.
 
 const KINDS = { sum: 0, mean: 1, min: 2, max: 3, prod: 4 } as const;
 
+const PART = 16384; // columns of a long row that one workgroup takes, where others are left without work
+const WORKGROUPS = 256; // that keep a GPU busy
+
 /**
  * Sum, mean, smallest, largest or product over axes (all by default). An empty sum is 0, an empty product 1, an empty mean
  * NaN; an empty minimum throws. Sums and products of bools count in i32, means of integers are f32.
@@ -55,18 +58,36 @@ export function reduce(
   if (columns === 0 && (kind === "min" || kind === "max")) {
     throw new RangeError(`Cannot take the ${kind} of ${x}: expected at least one element to reduce`);
   }
-  const result = recordKernel("reduce", {
-    inputs: [x.permute(order).contiguous()],
-    shape: rest,
-    layout: contiguousStrides(rest),
+  const parts = Math.max(1, Math.min(Math.ceil(columns / PART), Math.floor(WORKGROUPS / rows)));
+  let dense = x.permute(order).contiguous().reshape([rows, columns]);
+  if (parts > 1) {
+    const wide = isFloat(dtype) ? "f32" : dtype;
+    dense = reduceRows(kind === "mean" ? "sum" : kind, dense, { parts, count: columns, dtype: wide });
+  }
+  const result = reduceRows(kind, dense, { parts: 1, count: columns, dtype }).reshape(rest);
+  return keepdim ? result.reshape(x.shape.map((n, axis) => gone.has(axis) ? 1 : n)) : result;
+}
+
+/** Reduces parts of rows; `count` divides means. x [rows, columns], dense → [rows, parts]. */
+function reduceRows(
+  kind: keyof typeof KINDS,
+  x: Tensor,
+  { parts, count, dtype }: { parts: number; count: number; dtype: PlainDType },
+): Tensor {
+  const [rows, columns] = x.shape as Shape<2>;
+  const from = plainType(x);
+  const shape = [rows, parts];
+  return recordKernel("reduce", {
+    inputs: [x],
+    shape,
+    layout: contiguousStrides(shape),
     dtype,
     code: [REDUCE],
-    set: { X: dtype, T: valueType(dtype), FLOAT: `${isFloat(dtype)}` },
-    params: { rows, columns, kind: KINDS[kind] },
-    axes: [1, 1, 1, rows],
+    set: { X: from, T: valueType(from), FLOAT: `${isFloat(from)}` },
+    params: { rows, columns, parts, length: Math.ceil(columns / parts), count, kind: KINDS[kind] },
+    axes: [1, 1, 1, rows * parts],
     width: 1,
-    workgroups: rows,
+    workgroups: rows * parts,
     flops: rows * columns,
   });
-  return keepdim ? result.reshape(x.shape.map((n, axis) => gone.has(axis) ? 1 : n)) : result;
 }

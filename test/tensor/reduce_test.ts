@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { type Tensor, tensor, zeros } from "../../src/tensor/mod.ts";
+import { streamOf } from "../../src/graph/run/stream.ts";
+import { full, ones, type Tensor, tensor, zeros } from "../../src/tensor/mod.ts";
 import { assertClose } from "../support/close.ts";
 import "../support/device.ts";
 import { Dice } from "../support/dice.ts";
@@ -55,6 +56,29 @@ Deno.test("reductions take one axis, negative axes, or all of them", async () =>
 Deno.test("a sum of 100,001 values keeps six digits", async () => {
   const values = new Dice(31).numbers(100_001, 1).map((v) => v + 1);
   assertClose([await tensor(values).mean().item()], [sum([...values]) / values.length], 1e-6, "mean");
+});
+
+testOnBothEngines("long rows are reduced in parts by several workgroups, then together", async (device) => {
+  const [rows, columns] = [2, 50_001]; // parts of unequal length
+  const numbers = [...new Dice(32).numbers(rows * columns, 1)];
+  const x = tensor(Float32Array.from(numbers), [rows, columns]);
+  await x.data();
+  const each = (of: (values: readonly number[]) => number) =>
+    Array.from({ length: rows }, (_, row) => of(numbers.slice(row * columns, (row + 1) * columns)));
+  const total = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
+  assertClose(await x.sum(1).data(), each(total), 2e-3, "sum");
+  assert.equal(streamOf(device).statistics.dispatches, 2);
+  assertClose(await x.mean(1).data(), each((values) => total(values) / columns), 1e-6, "mean");
+  const extreme = (of: "min" | "max") => each((values) => values.reduce((a, b) => Math[of](a, b)));
+  assert.deepEqual([...await x.max(1).data()], extreme("max").map(Math.fround));
+  assert.deepEqual([...await x.min(1).data()], extreme("min").map(Math.fround));
+  const last = ones([columns]).mul(2).scatter(0, tensor([columns - 1], { dtype: "i32" }), NaN);
+  assert.deepEqual([await last.max().item(), await last.sum().item()], [NaN, NaN]);
+  assert.equal(await full([50_001], 1, { dtype: "i32" }).sum().item(), 50_001);
+  assert.equal((await zeros([0, columns]).sum(1).data()).length, 0);
+  if (!device.traits.f16) return;
+  const half = full([columns], 16, { dtype: "f16" }); // a part's sum exceeds f16
+  assert.equal(await half.mean().item(), 16);
 });
 
 Deno.test("an empty sum is 0, an empty mean NaN; an empty smallest or largest element is refused", async () => {
