@@ -36,7 +36,10 @@ interface Trace {
 /** Effect of a call: it runs, is measured, is checked against what the adapter can do, or takes its memory. */
 type Mode = "run" | "measure" | "expect" | "reserve";
 
-/** The traces of a model's functions, by what they depend on. */
+/** Traces that a model keeps: more than a run needs of one, few enough for a server that is asked for every size. */
+const MOST = 32;
+
+/** The traces of a model's functions, by what they depend on: those that were used last. */
 export class Traces {
   readonly #device: Device;
   readonly #label: string;
@@ -154,8 +157,14 @@ export class Traces {
 
   #traceOf(call: TracedCall, values: Values): Trace {
     const id = idOf(call, values);
-    let trace = this.#traces.get(id);
-    if (!trace) this.#traces.set(id, trace = this.#record(call, values));
+    const trace = this.#traces.get(id) ?? this.#record(call, values);
+    this.#traces.delete(id);
+    this.#traces.set(id, trace); // behind those that were used before
+    if (this.#traces.size > MOST) {
+      const [oldest, { plan }] = this.#traces.entries().next().value!;
+      this.#traces.delete(oldest);
+      streamOf(this.#device).drop(plan);
+    }
     return trace;
   }
 

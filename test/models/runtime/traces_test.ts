@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { cat, openDevice, randn, scope, type Tensor } from "../../../src/mod.ts";
-import { UNet2DConditionModel } from "../../../src/models/mod.ts";
+import { AutoencoderTiny, UNet2DConditionModel } from "../../../src/models/mod.ts";
 import { streamOf } from "../../../src/graph/run/stream.ts";
 import { manualSeed } from "../../../src/random/mod.ts";
 import { emoji } from "../../support/emoji.ts";
+import { fixture } from "../../support/fixtures.ts";
 
 const noise = (...shape: number[]) => randn(shape, { generator: manualSeed(shape.length) });
 
@@ -48,4 +49,26 @@ Deno.test("another view, and another tensor in the same place, are other values"
   for (const view of [...views, ...views]) got.push(await run(view));
   const expected = [want[0], want[1], want[0], want[2]];
   assert.deepEqual(got, [...expected, ...expected]);
+});
+
+Deno.test("a model that is called in every size keeps the traces that were used last, and gives back the others' memory", async () => {
+  using device = await openDevice();
+  using tiny = await AutoencoderTiny.fromPretrained(fixture("autoencoder_tiny/base"), { dtype: "f32" });
+  const run = async (h: number, w: number) => {
+    using _made = scope();
+    return await tiny.decode(noise(1, tiny.config.latent_channels, h, w)).sample.data();
+  };
+  const first = await run(2, 3);
+  const buffers: number[] = [];
+  for (let size = 1; size <= 48; size++) {
+    await run(size, 2);
+    await run(2, 3); // which so stays
+    assert.ok(streamOf(device).plans.length <= 32);
+    buffers.push(device.buffers.usage().count);
+  }
+  assert.ok(buffers[47]! <= buffers[35]!, `${buffers}`);
+  assert.deepEqual(await run(2, 3), first);
+  const again = await run(1, 2); // whose trace is gone
+  tiny.retrace();
+  assert.deepEqual(await run(1, 2), again);
 });
