@@ -380,6 +380,13 @@ Deno.test("samplers, schedulers and what there is none of are listed", async () 
 Deno.test("progress tells the picture that is drawn, with a preview, and interrupt ends it", async () => {
   const idle = await get("progress");
   assert.deepEqual([idle.progress, idle.state.job_count, idle.current_image], [0, 0, null]);
+  const { promise: rest, resolve: letGo } = Promise.withResolvers<void>();
+  const { draw } = drawer;
+  drawer.draw = async (...given) => {
+    const drawing = await draw.apply(drawer, given);
+    await rest; // so long it counts as drawn
+    return drawing;
+  };
   using endings = new Endings(drawer);
   const drawing = drawn("txt2img", { steps: 100 });
   let now = idle;
@@ -392,6 +399,7 @@ Deno.test("progress tells the picture that is drawn, with a preview, and interru
   assert.match(now.state.job_timestamp, /^20\d{12}$/);
   assert.deepEqual((await post("interrupt", undefined)).json, {});
   assert.equal((await get("progress")).state.interrupted, true);
+  letGo();
   const { files: [png], pixels: [pixels], info } = await drawing;
   await endings.expectStopped();
   assert.deepEqual([info.infotexts.length, info.all_seeds], [1, [3]]);
