@@ -7,6 +7,7 @@ import { readIndex } from "../../src/pipelines/model_index.ts";
 import type { Size } from "../command_line/options.ts";
 import { familyOf, misfitOf } from "./misfits.ts";
 import type { Given, Settings } from "./options.ts";
+import { sideOfToken } from "./usual.ts";
 
 /** Settings that count as well where a replayed picture has them. */
 const BESIDE = ["vae", "lora", "controlnet", "t2i-adapter", "control", "image", "mask", "plan"] as const;
@@ -37,7 +38,7 @@ export async function expectFitting(model: string, settings: Settings, given: Gi
   for (const name of ["size", "hires"] as const) {
     const size = given[name];
     if (!size || isSingleFile(settings.vae ?? model)) continue;
-    const wrong = wrongSides(size, await multipleOf(model, family, settings.vae));
+    const wrong = wrongSides(size, await multipleIn(model, family, settings.vae));
     if (wrong) throw new RangeError(`Cannot take --${name} ${size.width}x${size.height}: ${wrong}`);
   }
   return className;
@@ -48,13 +49,13 @@ export function onCommandLine(name: string): string {
   return `--${name}`;
 }
 
-/** Divisor of a picture's sides, in pixels, by the autoencoder in use; a token of FLUX and Z-Image covers 2×2 latents. */
-async function multipleOf(model: string, family: string, vae: string | undefined): Promise<number> {
+/** Divisor of a picture's sides, in pixels, by the config of the autoencoder in use, before anything is opened. */
+async function multipleIn(model: string, family: string, vae: string | undefined): Promise<number> {
   const name = vae === undefined ? "vae/config.json" : "config.json";
   const { folder } = await resolveRepo(vae ?? model, { files: () => [name] });
   const path = join(folder, name);
   const { block_out_channels } = parseConfig(vaeConfig, await readJson(path), path);
-  return 2 ** (block_out_channels.length - 1) * (/^(Flux|ZImage)/.test(family) ? 2 : 1);
+  return sideOfToken(2 ** (block_out_channels.length - 1), /^(Flux|ZImage)/.test(family));
 }
 
 const vaeConfig = z.looseObject({ block_out_channels: z.array(z.number()).default([64]) });

@@ -64,9 +64,14 @@ export function usualSides(parts: AnyParts): Sides {
   return { size: usualSize(parts), multiple: multipleOf(parts) };
 }
 
-/** Divisor of a picture's sides, in pixels; a token of transformers covers 2 x 2 latents, T2I-Adapters have their own. */
+/** Divisor of a picture's sides, in pixels; T2I-Adapters have their own. */
 export function multipleOf(parts: AnyParts): number {
   if (!("vae" in parts)) return 1;
   if ("adapter" in parts) return multipleOfAdapters(parts as Parameters<typeof multipleOfAdapters>[0]);
-  return parts.vae.scaleFactor * ("transformer" in parts ? 2 : 1);
+  return sideOfToken(parts.vae.scaleFactor, "transformer" in parts);
+}
+
+/** Pixels of a side of what a model takes as one: of transformers a token of 2 x 2 latents, of UNets a latent of `scaleFactor` pixels. */
+export function sideOfToken(scaleFactor: number, isTransformer: boolean): number {
+  return scaleFactor * (isTransformer ? 2 : 1);
 }
