@@ -1,5 +1,6 @@
+import { Buffer } from "node:buffer";
 import { z } from "zod";
-import { type Image, inMode } from "../../../../src/io/images/image.ts";
+import { type Image, inMode, paste } from "../../../../src/io/images/image.ts";
 import { encodePng } from "../../../../src/io/images/png.ts";
 import { type Fit, resizedImage } from "../../../../src/io/images/resize.ts";
 import type { Size } from "../../../command_line/options.ts";
@@ -10,6 +11,7 @@ import type { InpaintPart } from "./inpaint.ts";
 import { bytesOf, parsed, picture } from "./schema.ts";
 
 const MOST = 2 ** 24; // pixels of a picture
+const FITTED = 2 ** 22; // of one that gets another shape, for two passes
 
 /** How a picture gets the shape of what is drawn, by the names that ControlNet's extension has for it. */
 const FITS: Readonly<Record<string, Fit>> = {
@@ -136,30 +138,55 @@ function oneOf<T>(setting: string, known: Readonly<Record<string, T>>, name: str
 async function fitted(
   bytes: Uint8Array,
   mode: string,
-  { size: drawn, twice, part }: Omit<Drawn, "first">,
+  { size, twice, part }: Omit<Drawn, "first">,
 ): Promise<Uint8Array> {
   const fit = oneOf("resize_mode", FITS, mode);
-  const size = part?.whole ?? drawn;
-  if (part && fit === "default") return part.of(resizedImage(await decodedRgb(bytes), part.whole));
-  if (!size || fit === "default") return bytes;
+  if (part) return part.of(resizedImage(await decodedRgb(bytes), part.whole, { fit }));
+  if (!size || fit === "default" || !isDrawable(size)) return bytes;
   const image = await decodedRgb(bytes);
-  const isLike = image.width * size.height === image.height * size.width;
-  if (isLike) return part ? part.of(resizedImage(image, size)) : bytes;
-  if (fit === "fill") {
-    throw refusal("resize_mode", `${mode}: expected a picture of the shape of what is drawn, or to crop it`);
-  }
-  const cut = resizedImage(image, twice ? largestIn(image, size) : size, { fit });
-  return part ? part.of(cut) : encodePng(cut);
+  if (image.width * size.height === image.height * size.width) return bytes;
+  const to = twice ? sizeLike(image, size, fit) : size; // each of two passes makes it as large as itself
+  return encodePng(fit === "crop" ? resizedImage(image, to, { fit }) : framed(image, to));
 }
 
 async function decodedRgb(bytes: Uint8Array): Promise<Image> {
   return inMode(await decoded("image", bytes, MOST), "RGB");
 }
 
-/** The largest size of a shape in a picture. */
-function largestIn({ width: w, height: h }: Size, { width, height }: Size): Size {
-  const part = Math.min(w / width, h / height);
-  return { width: Math.max(1, Math.round(width * part)), height: Math.max(1, Math.round(height * part)) };
+/** False for sizes in which no picture is made here: the drawer, which knows what may be drawn, refuses them later. */
+function isDrawable({ width, height }: Size): boolean {
+  return width > 0 && height > 0 && width * height <= MOST;
+}
+
+/** The largest size of a shape within a picture, or the smallest around it. */
+function sizeLike({ width: w, height: h }: Size, { width, height }: Size, fit: "crop" | "fill"): Size {
+  const times = fit === "crop" ? Math.min(w / width, h / height) : Math.max(w / width, h / height);
+  const some = Math.min(times, Math.sqrt(FITTED / (width * height)));
+  return { width: Math.max(1, Math.round(width * some)), height: Math.max(1, Math.round(height * some)) };
+}
+
+/** A picture in the middle of a size, around it the median colour of its edges, as the extension has it. RGB */
+function framed(image: Image, { width, height }: Size): Image {
+  const scale = Math.min(width / image.width, height / image.height);
+  const side = (pixels: number, most: number) => Math.min(most, Math.max(1, Math.round(pixels * scale)));
+  const inner = { width: side(image.width, width), height: side(image.height, height) };
+  const data = new Uint8Array(Buffer.alloc(3 * width * height, Uint8Array.from(edgeColor(image))).buffer);
+  const frame: Image = { width, height, channels: 3, data };
+  const [left, top] = [Math.floor((width - inner.width) / 2), Math.floor((height - inner.height) / 2)];
+  paste(resizedImage(image, inner), frame, left, top);
+  return frame;
+}
+
+/** The median of each channel in the outermost rows and columns. RGB */
+function edgeColor({ width, height, data }: Image): number[] {
+  const rows = Array.from({ length: width }, (_, x) => [x, (height - 1) * width + x]).flat();
+  const columns = Array.from({ length: height }, (_, y) => [y * width, y * width + width - 1]).flat();
+  const pixels = [...rows, ...columns];
+  return [0, 1, 2].map((c) => {
+    const values = pixels.map((i) => data[3 * i + c]!).sort((a, b) => a - b);
+    const middle = values.length / 2; // they are even in number
+    return Math.floor((values[middle - 1]! + values[middle]!) / 2);
+  });
 }
 
 function refusal(name: string, rest: string): RefusalError {

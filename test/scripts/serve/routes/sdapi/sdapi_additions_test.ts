@@ -175,6 +175,16 @@ Deno.test("with a mask of which only the part is drawn, the same part of a unit'
   assert.deepEqual(own, await draw({ image: scene.toBase64() }));
 });
 
+/** A picture of one colour but for a bar across its middle, 48 x 12 pixels. */
+function striped(width: number, height: number): Uint8Array {
+  const isBar = (y: number) => Math.abs(y + 0.5 - height / 2) < 6;
+  const data = Array.from(
+    { length: width * height },
+    (_, i) => isBar(Math.floor(i / width)) ? [9, 99, 200] : [40, 50, 60],
+  );
+  return encodePng({ width, height, channels: 3, data: Uint8Array.from(data.flat()) });
+}
+
 Deno.test("a picture of another shape is cut, or stretched where that is asked for", async () => {
   const square = decodePng(edges, "edges");
   const wide = encodePng(resizedImage(square, { width: 48, height: 32 }));
@@ -184,6 +194,17 @@ Deno.test("a picture of another shape is cut, or stretched where that is asked f
   assert.deepEqual(await drawn("txt2img", units(asked)), await pixelsAs({ ...request, control: [cut] }));
   const stretched = await drawn("txt2img", units({ ...asked, resize_mode: 0 }));
   assert.deepEqual(stretched, await pixelsAs({ ...request, control: [wide] }));
+  const framed = { ...asked, image: striped(48, 24).toBase64(), resize_mode: "Resize and Fill" }; // webuiapi's default
+  const filled = resizedImage(decodePng(striped(48, 48), "striped"), { width: 32, height: 32 });
+  assert.deepEqual(
+    await drawn("txt2img", units(framed)),
+    await pixelsAs({ ...request, control: [encodePng(filled)] }),
+  );
+  const huge = { ...flower, width: 1e9, height: 1e9, ...units({ ...asked, resize_mode: 2 }) };
+  assert.equal((await post("txt2img", huge)).status, 422);
+  const thin = encodePng({ width: 16_000, height: 1, channels: 1, data: new Uint8Array(16_000) }).toBase64();
+  const twice = { enable_hr: true, ...units({ ...asked, image: thin, resize_mode: 2 }) };
+  assert.equal((await post("txt2img", { ...flower, ...twice })).status, 200);
 });
 
 Deno.test("autoencoders are named by sd_vae, textual inversions by their tokens", async () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Drawer, type DrawRequest } from "denoise/serve";
+import { Drawer, type DrawOptions, type DrawRequest } from "denoise/serve";
 import { decodePng, encodePng } from "../../../../../src/io/images/png.ts";
 import { type Image, inMode } from "../../../../../src/io/images/image.ts";
 import { decodePicture } from "../../../../../src/io/images/load_image.ts";
@@ -406,6 +406,29 @@ Deno.test("progress tells the picture that is drawn, with a preview, and interru
   assert.deepEqual(Object.keys(decodePng(png!, "a picture").text), ["parameters"]);
   assert.ok(spread(pixels!) > 10, "it is a picture so far");
   assert.equal((await get("progress")).progress, 0);
+});
+
+Deno.test("no small picture is painted for clients that ask for none", async () => {
+  const wanted: (boolean | undefined)[] = [];
+  const seen = new Proxy(drawer, {
+    get(target, name) {
+      const value = Reflect.get(target, name);
+      if (name !== "draw") return typeof value === "function" ? value.bind(target) : value;
+      return (request: DrawRequest, options: DrawOptions) =>
+        target.draw(request, {
+          ...options,
+          wantsPreview: (...step) => {
+            wanted.push(options.wantsPreview?.(...step));
+            return wanted.at(-1) !== false;
+          },
+        });
+    },
+  });
+  await using other = new Served(seen);
+  await other.call("GET", "/sdapi/v1/progress"); // of no request
+  assert.equal((await other.call("POST", "/sdapi/v1/txt2img", sent.txt2img)).status, 200);
+  assert.ok(wanted.length > 0);
+  assert.deepEqual(new Set(wanted), new Set([false]));
 });
 
 Deno.test("skip ends the picture that is drawn, and the next is drawn whole", async () => {
