@@ -23,7 +23,8 @@ export class Stage {
 
   constructor() {
     this.#image.addEventListener("load", () => {
-      this.#image.classList.toggle("small", this.#image.naturalWidth < SMALL);
+      const isPreview = this.#image.src.startsWith("data:"); // with a pixel for each latent
+      this.#image.classList.toggle("small", !isPreview && this.#image.naturalWidth < SMALL);
     });
   }
 

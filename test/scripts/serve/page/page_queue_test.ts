@@ -68,6 +68,7 @@ pageTest("what is asked for while another is drawn waits in its order, and comes
   assert.equal(await page.value(text("#waiting-list .words")), "a nice flower");
   assert.match(await page.value(text("#about-facts")), /seed 1$/);
   assert.match(await page.value(`document.querySelector("#shown").src`), /^data:/); // a preview of the first
+  await page.until(`!document.querySelector("#shown").matches(".small")`); // whose pixels are not to be seen
   assert.equal(await page.value(`document.activeElement.id`), "draw");
   await untilWaiting(2);
   await page.click("#cancel");
