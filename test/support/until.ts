@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 
-const SECONDS = 120; // which only what hangs takes
+const SECONDS = 300; // which only what hangs takes
 
 /**
  * Waits until something is so, or is there: it is looked for again and again. Fails where that never comes, and says `what` was
