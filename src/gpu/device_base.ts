@@ -20,6 +20,8 @@ export interface HostTimes {
  * (buffers, pipelines, profiler) need to know of it.
  */
 export abstract class DeviceBase {
+  /** All that the adapter allows: a WebGPU device has the least by default. Of the new device after `reopen`, never less. */
+  limits: GPUSupportedLimits;
   /** Read off the adapter once, when the device opens. */
   readonly traits: Traits;
   /** Time of the host, for profiles. */
@@ -36,13 +38,12 @@ export abstract class DeviceBase {
   /** Pending answers of the GPU, which may be failures. */
   readonly #answers = new Set<Promise<unknown>>();
   #gpu: GPUDevice;
-  #limits: GPUSupportedLimits; // kept, as Dawn makes them anew whenever they are asked for
 
   /** For the device itself. */
   constructor(gpu: GPUDevice, readonly adapter: GPUAdapterInfo, readonly engine: Engine) {
     this.traits = traitsOf(gpu, adapter, engine);
     this.#gpu = gpu;
-    this.#limits = gpu.limits;
+    this.limits = gpu.limits;
     this.#listen(gpu);
   }
 
@@ -56,17 +57,12 @@ export abstract class DeviceBase {
     return this.#gpu;
   }
 
-  /** All that the adapter allows: a WebGPU device has the least by default. Of the new device after `reopen`, never less. */
-  get limits(): GPUSupportedLimits {
-    return this.#limits;
-  }
-
   /** Takes a new device in place of one that was lost. */
   protected connect(gpu: GPUDevice): void {
     this.#answers.clear();
     this.#failure = undefined;
     this.#gpu = gpu;
-    this.#limits = gpu.limits;
+    this.limits = gpu.limits;
     this.#listen(gpu);
   }
 
