@@ -22,6 +22,8 @@ export class Turn {
   readonly ending = new AbortController();
   /** Resolves when the server has it, or it has left the line. */
   readonly sent = Promise.withResolvers<void>();
+  /** True once it waits in the page: what goes wrong from then on is told in its place, as nobody looks at the form. */
+  isHeld = false;
 
   constructor(wish: Wish) {
     this.wish = wish;
@@ -68,6 +70,7 @@ export class Line {
   async add(wishes: readonly Wish[]): Promise<void> {
     const turns = wishes.map((wish) => new Turn(wish));
     this.#turns = [...this.#turns, ...turns];
+    this.#hold();
     this.#work();
     this.#show();
     const sending = this.#sending.then(() => this.#send(turns));
@@ -112,7 +115,7 @@ export class Line {
   /** Sends one, when there is room for it. */
   async #sendOne(turn: Turn): Promise<void> {
     const { signal } = turn.ending;
-    for (let isHeld = false; !signal.aborted; isHeld = true) {
+    while (!signal.aborted) {
       const isNext = this.#turns.every(({ job, error }) => job === undefined || error); // so no room comes from this page
       const room = this.#room.promise;
       try {
@@ -122,12 +125,19 @@ export class Line {
         return;
       } catch (error) {
         this.#isFull = error instanceof ServerError && error.status === FULL && !isNext;
-        if (!this.#isFull && isHeld) return this.#fail(turn, error as Error);
+        if (!this.#isFull && turn.isHeld) return this.#fail(turn, error as Error);
         if (!this.#isFull) throw error;
       }
+      this.#hold();
       this.#show();
       await room;
     }
+  }
+
+  /** Marks those that the server does not have while it has no room for them. */
+  #hold(): void {
+    if (!this.#isFull) return;
+    for (const turn of this.#turns) turn.isHeld ||= turn.job === undefined;
   }
 
   /** Attends to one after the other, until none is left but those that failed. */

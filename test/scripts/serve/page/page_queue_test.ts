@@ -118,6 +118,26 @@ pageTest("what finds the server's queue full is told so, and sent when there is 
   assert.deepEqual((await kept(page)).map(({ request }) => request.seed), ["3", "5", "6"]);
 }, { fails: /status of 429/ });
 
+pageTest("those that wait in the page stay in its list where the server goes away", async ({ page }) => {
+  await askBehind(page, 3, 4, 5, 6);
+  const held =
+    `[...document.querySelectorAll("#waiting-list .held")].filter((line) => line.textContent).length`;
+  await page.until(`${held} === 2`);
+  await page.value(`{
+    window.ask = fetch;
+    window.fetch = (path, init) => path === "v1/jobs" ? Promise.reject(new TypeError()) : ask(path, init);
+  }`);
+  await page.click("#waiting-list .leave");
+  await page.until(`${text("#waiting-title")} === "1 waits, 2 failed"`);
+  assert.equal(await page.value(SEEDS), "4,5,6");
+  assert.equal(await page.value(text("#error")), "");
+  await page.value("{ fetch = ask; }");
+  for (let again = 0; again < 2; again++) await page.click("#waiting-list .again:not([hidden])");
+  await page.click("#cancel");
+  await page.until(READY);
+  assert.deepEqual((await kept(page)).map(({ request }) => request.seed), ["4", "5", "6"]);
+}, { fails: /status of 429/ });
+
 pageTest("a queue that others fill refuses at once", async ({ page }) => {
   const ending = new AbortController();
   const request = readRequest({ ...endless, width: undefined, height: undefined, size: "96x96" });
