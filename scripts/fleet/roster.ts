@@ -111,19 +111,14 @@ function expectSame(offers: Versions, worker: WorkerState): void {
     for (const [name, own] of Object.entries(versions)) {
       const other = versionIn(worker, kind, name) ?? own;
       if (other === own) continue;
-      const [[files, ...stored], [otherFiles, ...otherStored]] = [own, other].map((one) =>
-        one.split(" ")
-      ) as [
-        string[],
-        string[],
-      ];
+      const [files, ...stored] = own.split(" ");
+      const [otherFiles, ...otherStored] = other.split(" ");
+      const [got, wanted] = [stored.join(" "), otherStored.join(" ")];
       throw new Error(
-        files === otherFiles
-          ? `Cannot offer the ${kind} ${name}: expected it to be stored as ${worker.id} has it (${
-            otherStored.join(" ")
-          }), got ${stored.join(" ")}; say the same --dtype and --quantize, or --memory`
-          : `Cannot offer the ${kind} ${name}: expected the files that ${worker.id} has (${other}), got others (${own}); ` +
-            "offer them under another name",
+        `Cannot offer the ${kind} ${name}: expected ` +
+          (files === otherFiles
+            ? `it to be stored as ${worker.id} has it (${wanted}), got ${got}; say the same --dtype and --quantize, or --memory`
+            : `the files that ${worker.id} has (${other}), got others (${own}); offer them under another name`),
       );
     }
   }

@@ -30,7 +30,10 @@ export async function drawHere(
 ): Promise<readonly Failure[]> {
   const refused = await refusedOf(lines, drawer);
   if (refused.length > 0) {
-    writeLine("Nothing was drawn, as these lines are refused:");
+    const which = refused.length < MOST_REFUSED
+      ? "these lines"
+      : `these ${MOST_REFUSED} lines, if no others,`;
+    writeLine(`Nothing was drawn, as ${which} are refused:`);
     return refused;
   }
   const requests = lines.map(({ request }) => request);

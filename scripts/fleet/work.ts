@@ -158,7 +158,8 @@ export class FleetWorker {
     const { job, token } = held;
     const isRefused = error instanceof RefusalError && error.kind !== "no memory";
     if (isRefused && await this.#leaveToOthers(held, error)) return;
-    const isFinal = isRefused || error instanceof WrongRequestError;
+    const isItsFault = isRefused && error.kind !== "failed"; // as where a file that is offered is gone
+    const isFinal = isItsFault || error instanceof WrongRequestError;
     const reason = isFinal ? new UnrecoverableError(error.message) : error;
     await this.#settle("say that a request failed", () => job.moveToFailed(reason, token));
     this.#failed++;

@@ -29,19 +29,9 @@ export function recipeIn({ items, parameters }: PngInfo): FileRecipe | undefined
 }
 
 const TEXTS = [
-  ...[
-    "prompt",
-    "negative",
-    "model",
-    "vae",
-    "scheduler",
-    "size",
-    "cache",
-    "prompt-syntax",
-    "seed",
-    "variation",
-  ],
-  ...["seed-size", "hires", "hires-upscaler", "hires-scheduler", "hires-prompt", "hires-negative"],
+  ...["prompt", "negative", "model", "vae", "scheduler", "size", "cache", "prompt-syntax", "seed"],
+  ...["variation", "seed-size"],
+  ...["hires", "hires-upscaler", "hires-scheduler", "hires-prompt", "hires-negative"],
 ];
 const LISTS = ["lora", "embedding"];
 const LEFT = [

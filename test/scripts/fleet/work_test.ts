@@ -96,17 +96,21 @@ rigTest(
     const errors = [
       new RefusalError("invalid", "Cannot draw: it is poison"),
       new RefusalError("no memory", "Cannot draw: no memory"),
+      new RefusalError("failed", "Cannot draw: a file is gone"),
     ];
     rig.draw = ({ seed }) => Promise.reject(errors[Number(seed)]);
-    await rig.queues.add([request(0), request(1)], 100);
-    await rig.run(() => rig.lines.length === 2);
+    const requests = errors.map((_, seed) => request(seed));
+    await rig.queues.add(requests, 100);
+    await rig.run(() => rig.lines.length === 3);
     const { delayed, failed } = (await rig.queues.counts(["sd"])).get("sd")!;
-    assert.deepEqual([delayed, failed], [1, 1]);
-    assert.deepEqual(await rig.queues.outcomes([request(0), request(1)].map(ticketOf)), [
+    assert.deepEqual([delayed, failed], [2, 1]);
+    assert.deepEqual(await rig.queues.outcomes(requests.map(ticketOf)), [
       { reason: "Cannot draw: it is poison" },
+      "pending",
       "pending",
     ]);
     assert.match(rig.lines[1]!, / failed, attempt 1: Cannot draw: no memory$/);
+    assert.match(rig.lines[2]!, / failed, attempt 1: Cannot draw: a file is gone$/);
   },
 );
 
