@@ -152,7 +152,7 @@ export class Line {
       await turn.sent.promise;
       try {
         if (turn.job !== undefined) await this.#attendant.follow(turn.wish, turn.job, signal);
-        this.#leave(turn);
+        if (!turn.error) this.#leave(turn); // else the server refused it when there seemed to be room
       } catch (error) {
         if (signal.aborted) this.#leave(turn);
         else this.#fail(turn, error as Error);

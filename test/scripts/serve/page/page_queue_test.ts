@@ -67,7 +67,7 @@ pageTest("what is asked for while another is drawn waits in its order, and comes
   assert.equal(await page.value(SEEDS), "3,4");
   assert.equal(await page.value(text("#waiting-list .words")), "a nice flower");
   assert.match(await page.value(text("#about-facts")), /seed 1$/);
-  assert.match(await page.value(`document.querySelector("#shown").src`), /^data:/); // a preview of the first
+  await page.until(`document.querySelector("#shown").src.startsWith("data:")`); // a preview of the first
   await page.until(`!document.querySelector("#shown").matches(".small")`); // whose pixels are not to be seen
   assert.equal(await page.value(`document.activeElement.id`), "draw");
   await untilWaiting(2);
@@ -153,6 +153,32 @@ pageTest("a queue that others fill refuses at once", async ({ page }) => {
   await draw(page, { count: "" });
   assert.deepEqual([await page.value(text("#error")), await page.value(CARDS)], ["", 1]);
 }, { fails: /status of 429/ });
+
+pageTest(
+  "one for which there is no room after all says so in its place, and is tried again",
+  async ({ page }) => {
+    await page.value(`{
+    const ask = fetch;
+    window.isFull = false;
+    window.fetch = async (path, init) =>
+      path === "v1/jobs" && isFull
+        ? Response.json({ error: { message: "Cannot draw: full" } }, { status: 429 })
+        : await ask(path, init);
+  }`);
+    await askBehind(page);
+    await page.value("isFull = true");
+    for (const seed of [3, 4]) await ask(page, { ...flower, seed });
+    await page.until(`${text("#waiting-title")} === "2 wait"`);
+    await page.click("#cancel");
+    await page.until(`${READY} && ${text("#error")} === "Cannot draw: full"`); // which is said of the last
+    assert.equal(await page.value(SEEDS), "3");
+    assert.equal(await page.value(text("#waiting-list .error")), "Cannot draw: full");
+    await page.value("isFull = false");
+    await page.click("#waiting-list .again");
+    await page.until(`${READY} && ${CARDS} === 1`);
+    assert.equal(await page.value(visible("#waiting")), false);
+  },
+);
 
 pageTest(
   "one that fails before others says so in its place, and is tried again",
