@@ -1,5 +1,6 @@
-import { type Device, DeviceLostError, type DeviceOptions, openDevice, OutOfMemoryError } from "denoise";
+import { type Device, type DeviceOptions, openDevice } from "denoise";
 import type { AnyParts } from "denoise/pipelines";
+import { Attempts } from "./attempts.ts";
 import type { Speeds } from "../../doctor/speeds.ts";
 import { drawTask } from "./draw_task.ts";
 import type { Drawing, DrawOptions, DrawProgress } from "./drawing.ts";
@@ -12,7 +13,6 @@ import type { Additions, Offer, OfferedAddition, Versions } from "../models/offe
 import { type Offers, offersOf } from "./offers.ts";
 import { expectProfile, peaksOf, profileTask, type StepProfile } from "./profile_task.ts";
 import { Queue } from "./queue.ts";
-import { RefusalError } from "../request/refusal.ts";
 import { type DrawRequest, readRequest } from "../request/request.ts";
 import { takesSetting } from "./taken.ts";
 import { type Task, taskOf } from "./task.ts";
@@ -42,6 +42,7 @@ export class Drawer implements AsyncDisposable {
   readonly limits: Limits;
   readonly #models: Models;
   readonly #queue: Queue;
+  readonly #attempts: Attempts;
   readonly #memory = new PictureMemory();
   /** Checks of requests, which read models. */
   readonly #checks = new Set<Promise<Task>>();
@@ -55,6 +56,8 @@ export class Drawer implements AsyncDisposable {
     this.#models = models;
     this.limits = { ...LIMITS, ...options.limits };
     this.#queue = new Queue(this.limits.waiting);
+    const onLost = () => this.#tell({ event: "device lost" });
+    this.#attempts = new Attempts(device, models, this.limits.seconds, onLost);
     this.#stored = { memory: options.memory, quantize: options.quantize };
   }
 
@@ -243,7 +246,10 @@ export class Drawer implements AsyncDisposable {
     const { signal, onProgress = () => {} } = options;
     signal?.throwIfAborted();
     const onAhead = (ahead: number) => onProgress({ phase: "waiting", ahead });
-    return await this.#queue.run(() => this.#withinTime(task, options, work), { signal, onAhead });
+    return await this.#queue.run(() => this.#attempts.run(options, (how) => work.run(task, how)), {
+      signal,
+      onAhead,
+    });
   }
 
   #tell(event: DrawerEvent): void {
@@ -255,58 +261,6 @@ export class Drawer implements AsyncDisposable {
       }
     }
   }
-
-  async #withinTime<Result>(task: Task, options: DrawOptions, work: Work<Result>): Promise<Result> {
-    const { seconds } = this.limits;
-    const timeout = AbortSignal.timeout(1000 * seconds);
-    const signal = AbortSignal.any([timeout, ...options.signal ? [options.signal] : []]);
-    try {
-      return await this.#attempts(task, { ...options, signal }, work);
-    } catch (error) {
-      if (error === timeout.reason) {
-        throw new RefusalError(
-          "timeout",
-          `Cannot draw: expected to be done within ${seconds} s, and was not`,
-        );
-      }
-      if (error instanceof OutOfMemoryError) {
-        throw new RefusalError(
-          "no memory",
-          "Cannot draw: the GPU has no memory left for it; ask for less",
-          "size",
-        );
-      }
-      throw isOfOptions(error) ? new RefusalError("invalid", error.message) : error;
-    }
-  }
-
-  /** Once more on another device where it was lost, and with the memory of all other models where that was short. */
-  async #attempts<Result>(task: Task, options: DrawOptions, work: Work<Result>): Promise<Result> {
-    const attempt = async () => {
-      options.signal?.throwIfAborted();
-      options.onProgress?.({ phase: "loading" });
-      return await work.run(task, options);
-    };
-    try {
-      return await attempt();
-    } catch (error) {
-      if (error instanceof DeviceLostError) {
-        this.#tell({ event: "device lost" });
-        await this.#reopen();
-      } else if (!(error instanceof OutOfMemoryError)) throw error;
-      this.#models.unload(); // where memory is short others may hold it
-      await this.device.settle();
-      return await attempt();
-    }
-  }
-
-  async #reopen(): Promise<void> {
-    try {
-      await this.device.reopen();
-    } catch (cause) {
-      throw new DeviceLostError(`Cannot open the device again: ${(cause as Error).message}`, { cause });
-    }
-  }
 }
 
 /** What is done for a task in its turn. */
@@ -314,15 +268,6 @@ interface Work<Result> {
   readonly event: DrawnEvent["event"];
   readonly run: (task: Task, options: DrawOptions) => Promise<Result>;
   readonly picturesIn: (result: Result) => number;
-}
-
-/** True for what a pipeline's `run` says of its options, where it names no file. */
-function isOfOptions(error: unknown): error is Error {
-  return (error instanceof RangeError || error instanceof TypeError) &&
-    /^Cannot (draw|run|change|control|see|refer to|slice by strength)\b[^\n]*: (expected|none of) /.test(
-      error.message,
-    ) &&
-    !/(^|[\s"'(])(\.{0,2}\/|[a-z]:\\)/i.test(error.message);
 }
 
 /** A listener to pictures that hears of each once, though all are drawn once more after a lost device. */

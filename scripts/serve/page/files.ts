@@ -1,6 +1,6 @@
 import { byId } from "./dom.ts";
 import { paint, pixelsOf } from "./pixels.ts";
-import type { FileSettings } from "./recipe.ts";
+import type { FileSettings } from "./request.ts";
 import { factsOf } from "./request.ts";
 
 /** Takes files that are chosen as pictures to change, which `isChosen` tells, dropped on the page or pasted into it. */

@@ -1,4 +1,4 @@
-import type { FileSettings } from "./recipe.ts";
+import type { FileSettings } from "./request.ts";
 
 type Given = Readonly<Record<string, string>>;
 

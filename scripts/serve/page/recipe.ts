@@ -1,5 +1,5 @@
 import { settingsOfInfotext } from "./infotext.ts";
-import { NUMBERS, type PageRequest } from "./request.ts";
+import { type FileSettings, NUMBERS } from "./request.ts";
 
 /** What /sdapi/v1/png-info tells of a PNG. */
 export interface PngInfo {
@@ -10,9 +10,6 @@ export interface PngInfo {
   /** What stands in the infotext. */
   readonly parameters: Readonly<Record<string, string>>;
 }
-
-/** Settings of a file: a request without what the file does not tell. */
-export type FileSettings = Partial<PageRequest> & { readonly seed: string };
 
 /** What a PNG's texts tell. */
 export interface FileRecipe {

@@ -52,6 +52,9 @@ export interface PageRequest {
   readonly "ip-image"?: readonly Blob[];
 }
 
+/** Settings of a file: a request without what the file does not tell. */
+export type FileSettings = Partial<PageRequest> & { readonly seed: string };
+
 /** Settings that are numbers, but for those of pictures. */
 export const NUMBERS: readonly (keyof PageRequest)[] = [
   "steps",
