@@ -1,5 +1,4 @@
 import { readBlockWeights } from "denoise/models";
-import { scaleBetween } from "denoise/pipelines";
 
 /** The largest strength: far over all that draws a picture, and far below what f16 holds. */
 export const STRONGEST = 1000;
@@ -94,9 +93,11 @@ function betweenOf(
     }
   }
   if (from === undefined && to === undefined) return undefined;
-  const between = [Number(from ?? 0), Number(to ?? 1)] as const;
-  scaleBetween(1, ...between); // refuses them
-  return between;
+  const [start, end] = [Number(from ?? 0), Number(to ?? 1)];
+  if (0 <= start && start < end && end <= 1) return [start, end];
+  throw new RangeError(
+    `expected two parts of the steps from 0 to 1, in order, got from=${start} and to=${end}`,
+  );
 }
 
 /** A textual inversion as `--embedding PATH_OR_REPO[=TOKEN]` names it. */

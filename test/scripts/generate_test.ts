@@ -208,6 +208,10 @@ Deno.test("generate.ts refuses what the arguments alone decide before it loads a
         /^Cannot take 1 --controlnet with 0 --control: expected one picture for each\n$/,
       ],
       [
+        ["--controlnet", "a:0.8:from=2", "--control", "a.png"],
+        /^Cannot take --controlnet a:0\.8:from=2: expected two parts of the steps from 0 to 1, in order, got from=2 and to=1\n$/,
+      ],
+      [
         ["--t2i-adapter", "a/b"],
         /^Cannot take 1 --t2i-adapter with 0 --control: expected one picture for each\n$/,
       ],

@@ -143,6 +143,18 @@ const refused: Record<string, [request: unknown, kind: string, param: string | u
       "lora",
       /^Cannot take the LoRA style:.* in 4 steps: expected a whole step between its parts, got none; take more/,
     ],
+    "a LoRA between parts that are none": [
+      { lora: ["style:from=2"] },
+      "invalid",
+      "lora",
+      /expected lora\[0\] to be NAME or NAME:0\.8, perhaps with :blocks=OUTALL, :from=0\.1, :to=0\.6 behind, got/,
+    ],
+    "a ControlNet that favors neither": [
+      { controlnet: ["canny:favor=both"], control: [photo] },
+      "invalid",
+      "controlnet",
+      /expected controlnet\[0\] to be NAME or NAME:0\.8, perhaps with .*:favor=prompt, :pass=1 behind, got/,
+    ],
     "perturbed attention beyond reason": [{ pag: 1e30 }, "invalid", "pag", /1000/],
     "a scheduler that follows no flow": [
       { scheduler: "TCD", model: "flux" },
