@@ -3,7 +3,6 @@ import { readImage } from "../../src/io/images/load_image.ts";
 import { KONTEXT_AREA, kontextSize } from "../../src/pipelines/flux/sizes.ts";
 import { referenceSize } from "../../src/pipelines/flux2/sizes.ts";
 import type { DrawingSize } from "../../src/pipelines/memory/stage.ts";
-import type { Size } from "../command_line/options.ts";
 import { readCache } from "./cache.ts";
 import type { Pictures } from "./draw.ts";
 import { seesPictures } from "./hires.ts";
@@ -50,7 +49,7 @@ export function drawingSizeOf(
   const { hires, steps, negative, guidance, "true-cfg": trueCfg = 1 } = settings;
   const usual = {
     ...settings.size,
-    hires: hires ?? (settings.resize === "latents" ? imageSize(images) : undefined), // what is encoded or drawn
+    hires,
     batch,
     steps,
     tokens: settings["max-sequence-length"],
@@ -66,15 +65,13 @@ export function drawingSizeOf(
     return { ...usual, from: seen[0], seen };
   }
   const isBeside = control.length > 0 && /^(Flux|ZImage)/.test(className); // a UNet's ControlNets see its pixels
+  const encoded = settings.resize === "latents" ? images : [];
   return {
     ...usual,
     from: images[0] ?? control[0],
-    encodes: images.length > 0 || isBeside || seesPictures(settings),
+    encoded,
+    encodes: images.length > encoded.length || isBeside || seesPictures(settings),
   };
-}
-
-function imageSize([first]: readonly Sides[]): Size | undefined {
-  return first && { height: first[0], width: first[1] };
 }
 
 /** Sides of the pictures that settings name, read from their files; Kontext, which is made for one, has one at least. */

@@ -119,5 +119,12 @@ Deno.test("memory is that of the larger of two passes, also where no size is sai
   assert.deepEqual(bytes({ size: large, hires: { width: 64, height: 64 } }), bytes({ size: large }));
   assert.notDeepEqual(bytes({ size: large }), usual);
   const size = { width: 64, height: 64 };
-  assert.deepEqual(bytes({ size, resize: "latents" }, [[96, 128]]), bytes({ size: large }, [[96, 128]]));
+  const [latents, pixels] = (["latents", "pixels"] as const).map((resize) => (H: number, W: number) =>
+    bytes({ size, resize }, [[H, W]])
+  );
+  assert.deepEqual(latents!(64, 64), pixels!(64, 64));
+  const [own, drawn] = [latents!(96, 128), pixels!(96, 128)];
+  assert.deepEqual(own.slice(0, -1), drawn.slice(0, -1)); // only the autoencoder sees the picture in its own size
+  assert.ok(own.at(-1)! > drawn.at(-1)!);
+  assert.deepEqual(latents!(97, 131), own); // what is over a multiple is cut
 });

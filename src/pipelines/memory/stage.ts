@@ -26,6 +26,8 @@ export interface DrawingSize {
   isPerturbed?: boolean | undefined;
   /** A picture of the size that is drawn is encoded: it is changed, or controls FLUX.1 Depth or Canny. */
   encodes?: boolean | undefined;
+  /** Pictures that are encoded in sizes of their own, less what the autoencoder cannot take. */
+  encoded?: readonly (readonly [H: number, W: number])[] | undefined;
   /** Pictures whose tokens stand behind those of the latents, in the sizes in which Kontext and FLUX.2 encode them. */
   seen?: readonly (readonly [H: number, W: number])[] | undefined;
   /** Leaves steps out. */

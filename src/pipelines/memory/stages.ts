@@ -186,15 +186,19 @@ function zImageStage(
 /** Decodes the pictures, and encodes those that are given, one by one. */
 function coding(
   vae: Autoencoder,
-  { batch = 1, encodes, seen }: DrawingSize,
+  { batch = 1, encodes, encoded = [], seen }: DrawingSize,
   drawn: readonly [h: number, w: number],
 ): Stage {
   const { in_channels, latent_channels } = vae.config;
   const f = vae.scaleFactor;
-  const pictures = seenTokens(vae, { seen }).map(([h, w]) => [2 * h, 2 * w] as const);
+  const pictures = [
+    ...encodes ? [drawn] : [],
+    ...seenTokens(vae, { seen }).map((sides) => sides.map((side) => 2 * side)),
+    ...encoded.map((sides) => sides.map((side) => Math.max(1, Math.floor(side / f)))),
+  ] as [h: number, w: number][];
   const activations = vae.measure(() => {
     vae.decode(zeros([batch, latent_channels, ...drawn]));
-    for (const [h, w] of encodes ? [drawn, ...pictures] : pictures) {
+    for (const [h, w] of pictures) {
       vae.mode(zeros([1, in_channels, f * h, f * w]));
     }
   });
