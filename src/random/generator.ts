@@ -20,8 +20,8 @@ export interface TorchGenerator {
   /** Normal values with mean 0 and variance 1. */
   randn<T extends FloatType = "f32">(count: number, dtype?: T): FloatArrays[T];
   /**
-   * Noise that a run begins with, in its shape without rows, where that is not simply the next normal values, e.g. as it is mixed
-   * with another seed's.
+   * Noise that a run begins with, where that is not simply the next normal values, e.g. as it is mixed with another seed's. A list
+   * of streams is asked for a row each, [C, h, w]; one stream for all rows, [B, C, h, w].
    */
   firstNoise?(shape: Shape): Float32Array;
   /** Uniform values from 0 up to, but not including, 1. */

@@ -192,7 +192,7 @@ export async function beginControl(
 }
 
 function promptOnlyOf({ controlPromptOnly: given = false }: ControlOptions, count: number): boolean[] {
-  const values = typeof given === "boolean" ? new Array<boolean>(count).fill(given) : [...given];
+  const values = typeof given === "boolean" ? new Array<boolean>(count).fill(given) : [given].flat();
   if (values.length === count && values.every((value) => typeof value === "boolean")) return values;
   throw new RangeError(
     `Cannot control with controlPromptOnly ${given}: expected true or false, or ${count}, one for each ControlNet`,

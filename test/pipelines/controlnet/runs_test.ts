@@ -192,6 +192,7 @@ Deno.test("control that does not fit is refused before anything is drawn", async
       { image: [image, image], controlPromptOnly: [true] },
       /controlPromptOnly true: expected true or false, or 2/,
     ],
+    [{ image: [image, image], controlPromptOnly: 1 }, /controlPromptOnly 1: expected true or false, or 2/],
     [{ image: [image, image], controlGuidanceStart: 0.5, controlGuidanceEnd: 0.4 }, /from 0.5 to 0.4/],
     [{ image: [image, "control.png"] }, /expected image to be a tensor/],
     [{ image: [image, image], strength: 0.5 }, /with strength: no such option/],
