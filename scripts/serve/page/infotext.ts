@@ -32,6 +32,14 @@ export function settingsOfInfotext(given: Given): FileSettings | undefined {
   };
 }
 
+/** What else decided the pixels, by our names: the picture that was changed, its mask, ControlNets. Files have none of it. */
+export function leftOfInfotext(given: Given): string[] {
+  const isChange = given["Denoising strength"] !== undefined && given["Hires upscaler"] === undefined;
+  const isMasked = ["Mask blur", "Masked content", "Inpaint area"].some((name) => given[name] !== undefined);
+  const isControlled = Object.keys(given).some((name) => /^ControlNet \d+$/.test(name));
+  return [...isChange ? ["image"] : [], ...isMasked ? ["mask"] : [], ...isControlled ? ["controlnet"] : []];
+}
+
 /** The settings of a second pass, where there was one. */
 function secondPassIn(given: Given, sampler: string): Partial<FileSettings> {
   const hires = sizeIn(given, "Hires resize") ?? scaledIn(given);

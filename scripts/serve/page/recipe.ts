@@ -1,4 +1,4 @@
-import { settingsOfInfotext } from "./infotext.ts";
+import { leftOfInfotext, settingsOfInfotext } from "./infotext.ts";
 import { type FileSettings, NUMBERS } from "./request.ts";
 
 /** What /sdapi/v1/png-info tells of a PNG. */
@@ -22,7 +22,7 @@ export interface FileRecipe {
 export function recipeIn({ items, parameters }: PngInfo): FileRecipe | undefined {
   if (items["denoise"]) return ofRecipe(items["denoise"]);
   const settings = settingsOfInfotext(parameters);
-  return settings && { settings, left: [] };
+  return settings && { settings, left: leftOfInfotext(parameters) };
 }
 
 const TEXTS = [
