@@ -85,28 +85,21 @@ export function misfitTogether(said: Said, { setting }: Words): Misfit | undefin
       "expected one picture for each";
     return { name: picture, message };
   }
-  for (const name of ["mask", "strength"] as const) {
-    if (said[name] === undefined || said["image"] !== undefined) continue;
-    const what = name === "mask" ? "that it belongs to" : "that it changes";
-    const message = `Cannot take ${setting(name)} alone: expected ${
-      setting("image")
-    } too, the picture ${what}`;
+  const belonging = [
+    ["mask", "image", "the picture that it belongs to"],
+    ["strength", "image", "the picture that it changes"],
+    ["resize", "image", "the picture that gets its size so"],
+    ["mask-blur", "mask", "whose edge it softens"],
+    ["mask-content", "mask", "which it is in"],
+  ] as const;
+  for (const [name, needed, what] of belonging) {
+    if (said[name] === undefined || said[needed] !== undefined) continue;
+    const message = `Cannot take ${setting(name)} alone: expected ${setting(needed)} too, ${what}`;
     return { name, message };
   }
-  for (
-    const [name, what] of [["mask-blur", "whose edge it softens"], [
-      "mask-content",
-      "which it is in",
-    ]] as const
-  ) {
-    if (said[name] === undefined || said["mask"] !== undefined) continue;
-    return { name, message: `Cannot take ${setting(name)} alone: expected ${setting("mask")} too, ${what}` };
-  }
-  if (said["resize"] === "latents" && (said["image"] === undefined || said["mask"] !== undefined)) {
-    const why = said["mask"] === undefined
-      ? `alone: expected ${setting("image")} too, whose latents they are`
-      : `with ${setting("mask")}: expected pixels`;
-    return { name: "resize", message: `Cannot take ${setting("resize")} latents ${why}` };
+  if (said["resize"] === "latents" && said["mask"] !== undefined) {
+    const message = `Cannot take ${setting("resize")} latents with ${setting("mask")}: expected pixels`;
+    return { name: "resize", message };
   }
   const ofPass = said["hires"] === undefined
     ? controlNetsIn(said).find(({ pass }) => pass !== undefined)

@@ -88,7 +88,9 @@ Deno.test("what does not fit is refused", () => {
     together({ "mask-content": "fill", image: ["a"] })!,
     /^Cannot take mask-content alone: expected mask/,
   );
-  assert.match(together({ resize: "latents" })!, /^Cannot take resize latents alone: expected image too/);
+  for (const resize of ["latents", "pixels"]) {
+    assert.match(together({ resize })!, /^Cannot take resize alone: expected image too/);
+  }
   assert.match(
     together({ resize: "latents", image: ["a"], mask: "b" })!,
     /^Cannot take resize latents with mask/,
