@@ -53,11 +53,12 @@ export class ZImageControlNetPipeline extends ZImageControlNetBase {
   async run(options: ZImageControlNetRunOptions): Promise<LatentOutput> {
     return await ownRun("ZImageControlNetPipeline", this.parts, options, async (parts, options) => {
       expectOne("controlImage", options.controlImage);
-      const filledUp = (control: Tensor, C: number) => {
+      const filledUp = (C: number) => (control: Tensor) => {
         const { shape: [B, own, h, w] } = control;
         return own === C ? [control] : [control, zeros([B!, C - own!, h!, w!])];
       };
-      return await drawControlled(parts, options, options.controlImage, () => Promise.resolve(filledUp));
+      const prepare = (_run: ZImageRun, C: number) => Promise.resolve(filledUp(C));
+      return await drawControlled(parts, options, options.controlImage, prepare);
     });
   }
 }
@@ -104,14 +105,14 @@ export class ZImageControlNetInpaintPipeline extends ZImageControlNetBase {
 }
 
 /**
- * Draws pictures of the size of `sized`; `prepare` promises a function that gives the channels of what controls
- * [1 or B, c, h, w], of the latents of the picture that controls, so that they are C together.
+ * Draws pictures of the size of `sized`. `prepare` promises a function which adds to the latents of the picture that
+ * controls what else the ControlNet sees, so that all have C channels together. Each [1 or B, c, h, w]
  */
 async function drawControlled(
   parts: ZImageControlNetParts,
   options: ZImageControlNetRunOptions,
   sized: Tensor,
-  prepare: (run: ZImageRun, C: number) => Promise<(control: Tensor, C: number) => Tensor[]>,
+  prepare: (run: ZImageRun, C: number) => Promise<(control: Tensor) => Tensor[]>,
 ): Promise<LatentOutput> {
   const { transformer, controlnet, vae, scheduler } = parts;
   const { controlImage, controlnetConditioningScale: scale = 0.75 } = options;
@@ -132,7 +133,7 @@ async function drawControlled(
   const channelsOf = await prepare(run, C);
   const control: ZImageControl = await withModels(parts, [vae], options, () => {
     using made = scope(pixels);
-    const channels = channelsOf(vae.scaleLatents(vae.mode(pixels)), C);
+    const channels = channelsOf(vae.scaleLatents(vae.mode(pixels)));
     const own = (x: Tensor) => owned.adopt(made.keep(x), free);
     const context = own(cat(channels.map((x) => x.expand([B, ...x.shape.slice(1)])), 1));
     return { net, context, contexts: guided ? own(cat([context, context])) : context, scale };
