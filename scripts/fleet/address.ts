@@ -55,7 +55,11 @@ function described(text: string, url: URL | undefined): string {
   if (/^rediss?$/.test(scheme) && text.includes(",")) {
     return "several; a queue is on one server, say that of the primary";
   }
-  if (/unix|socket/.test(scheme)) return "a socket's in another form";
+  if (/unix|socket/.test(scheme)) {
+    return /:\/\/([^@/]*@)?[^/]/.test(text)
+      ? "a path that does not begin with /"
+      : "a socket's in another form";
+  }
   if (/^\/[^/@][^@]*$/.test(text)) return `a path; say unix://${text}`;
   if (!url) return "another text";
   return url.hostname === "" ? "an address without a host" : shownUrl(url);
