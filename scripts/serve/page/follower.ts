@@ -33,6 +33,9 @@ export class Follower {
       },
       onPreview: (address) => this.#stage.preview(address),
       onLost: () => this.#stage.lose(),
+    }).catch((error) => {
+      if (!signal.aborted) this.#server.end(id); // it may go on, where it cannot be followed
+      throw error;
     });
     if (wish.kind === "profile") this.#showProfile(job);
     else await this.#keep(wish, job, begun);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Drawer, readRequest } from "denoise/serve";
 import type { BrowserPage } from "../../../support/browser.ts";
 import { emoji } from "../../../support/emoji.ts";
+import { Endings } from "../../../support/endings.ts";
 import {
   CARDS,
   draw,
@@ -212,6 +213,20 @@ pageTest(
     assert.equal(await page.value(visible("#waiting")), false);
   },
 );
+
+pageTest("what the page cannot follow is not drawn on", async ({ page }) => {
+  using endings = new Endings(drawer);
+  await page.value(`{
+    const ask = fetch;
+    window.fetch = async (path, init) =>
+      path.endsWith("/events")
+        ? Response.json({ error: { message: "Cannot follow: too many do" } }, { status: 429 })
+        : await ask(path, init);
+  }`);
+  await ask(page, endless);
+  await page.until(`${READY} && ${text("#error")} === "Cannot follow: too many do"`);
+  await endings.expectStopped();
+});
 
 pageTest("another picture is looked at while one is drawn", async ({ page }) => {
   for (const seed of [3, 4]) await draw(page, { ...flower, seed });
