@@ -253,7 +253,7 @@ const refused: Record<string, [request: object, kind: string, param: string | un
     { controlnet: ["edges:9999"], control: [edgesBytes] },
     "invalid",
     "controlnet",
-    /expected controlnet\[0\] to be NAME or NAME:0\.8, got/,
+    /expected controlnet\[0\] to be NAME or NAME:0\.8, perhaps with .*, got/,
   ],
   "no picture that controls": [
     { controlnet: ["edges"], control: [new Uint8Array(9)] },
