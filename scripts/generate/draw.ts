@@ -2,6 +2,7 @@ import { type Device, loadImage, manualSeed, OutOfMemoryError, type Tensor } fro
 import type { AnyPipeline, RunOptions, StepCache } from "denoise/pipelines";
 import { schedulerNamed } from "denoise/schedulers";
 import { free } from "../../src/tensor/mod.ts";
+import type { Size } from "../command_line/options.ts";
 import { beginChange, type BeginSettings, expectBegin } from "./begin_change.ts";
 import { readCache } from "./cache.ts";
 import { controlOptions, type ControlSettings } from "./controlling.ts";
@@ -75,20 +76,33 @@ export interface Pictures {
 }
 
 /**
- * Reads the pictures that settings name: to be changed, in the size that is drawn where one is said. Those that control two passes
- * are as they are, since each pass has its size, and so is one whose latents are resized.
+ * The size in which a setting's pictures are read: that which is drawn, where it is said; undefined for their own. Those that
+ * IP-Adapters see or that control two passes, each of which has its size, have their own, and so has one whose latents are resized.
  */
+export function sizeToRead(
+  name: "image" | "mask" | "control" | "ip-image",
+  { size, hires, resize }: Pick<RunSettings, "size" | "hires" | "resize">,
+): Size | undefined {
+  const isOwn = name === "ip-image" || name === "control" && hires !== undefined ||
+    name === "image" && resize === "latents";
+  return isOwn ? undefined : size;
+}
+
+/** Reads the pictures that settings name, in the sizes that `sizeToRead` tells, or all as they are. */
 export async function loadPictures(
-  { image = [], mask, control = [], "ip-image": ip = [], size, hires, resize }: Settings,
+  settings: Settings,
   { asTheyAre }: { asTheyAre: boolean },
 ): Promise<Pictures> {
-  const sides = size && !asTheyAre ? [size.height, size.width] as const : undefined;
-  const load = (path: string) => loadImage(path, { size: sides });
+  const load = (name: Parameters<typeof sizeToRead>[0], paths: readonly string[] = []) => {
+    const size = asTheyAre ? undefined : sizeToRead(name, settings);
+    return Promise.all(paths.map((path) => loadImage(path, { size: size && [size.height, size.width] })));
+  };
+  const { image, mask, control, "ip-image": ip } = settings;
   return {
-    images: await Promise.all(image.map((path) => resize === "latents" ? loadImage(path) : load(path))),
-    mask: mask === undefined ? undefined : await load(mask),
-    control: await Promise.all(control.map((path) => hires ? loadImage(path) : load(path))),
-    ip: await Promise.all(ip.map((path) => loadImage(path))),
+    images: await load("image", image),
+    mask: (await load("mask", mask === undefined ? [] : [mask]))[0],
+    control: await load("control", control),
+    ip: await load("ip-image", ip),
   };
 }
 

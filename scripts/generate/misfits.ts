@@ -91,6 +91,8 @@ export function misfitTogether(said: Said, { setting }: Words): Misfit | undefin
     ["resize", "image", "the picture that gets its size so"],
     ["mask-blur", "mask", "whose edge it softens"],
     ["mask-content", "mask", "which it is in"],
+    ...hiresNames.filter((name) => name !== "hires")
+      .map((name) => [name, "hires", "the size of the second pass"] as const),
   ] as const;
   for (const [name, needed, what] of belonging) {
     if (said[name] === undefined || said[needed] !== undefined) continue;
@@ -109,15 +111,6 @@ export function misfitTogether(said: Said, { setting }: Words): Misfit | undefin
       setting("hires")
     } too, the size of the second pass`;
     return { name: "controlnet", message };
-  }
-  const second = said["hires"] === undefined
-    ? hiresNames.find((name) => said[name] !== undefined)
-    : undefined;
-  if (second) {
-    const message = `Cannot take ${setting(second)} alone: expected ${
-      setting("hires")
-    } too, the size of the second pass`;
-    return { name: second, message };
   }
   const other = said["hires"] === undefined
     ? undefined

@@ -3,6 +3,7 @@ import { encodePng } from "../../../src/io/images/png.ts";
 import { decodePicture } from "../../../src/io/images/load_image.ts";
 import { resizedImage } from "../../../src/io/images/resize.ts";
 import type { Size } from "../../command_line/options.ts";
+import { sizeToRead } from "../../generate/draw.ts";
 import type { Holding } from "./holding.ts";
 import { RefusalError } from "./refusal.ts";
 import type { DrawRequest, PICTURES } from "./request.ts";
@@ -20,8 +21,8 @@ export interface ReadPictures {
 }
 
 /**
- * Decodes a request's pictures, with the pixels that `loadImage` has of them, and resizes them where a size is said, but for
- * those that IP-Adapters see, or that control two passes, each of which has its size, and for one whose latents are resized.
+ * Decodes a request's pictures, with the pixels that `loadImage` has of them, and resizes them where a size is said, as
+ * `sizeToRead` tells.
  */
 export async function readPictures(
   { image = [], mask, control = [], "ip-image": ip = [], hires, resize }: Pick<
@@ -32,22 +33,23 @@ export async function readPictures(
   holding: Holding,
 ): Promise<ReadPictures> {
   let left = MOST;
-  const read = async (name: string, files: readonly Uint8Array[], sides: Size | "own" | undefined = size) => {
+  const read = async (name: typeof PICTURES[number], files: readonly Uint8Array[]) => {
+    const sides = sizeToRead(name, { size, hires, resize });
     const images: Image[] = [];
     for (const file of files) {
       holding.add(file.length);
       const image = await decoded(name, file, left);
       left -= image.width * image.height;
-      const resized = resizedImage(inMode(image, "RGB"), sides === "own" ? image : sides ?? image);
+      const resized = resizedImage(inMode(image, "RGB"), sides ?? image);
       holding.add(resized.data.length);
       images.push(resized);
     }
     return images;
   };
-  const images = await read("image", image, resize === "latents" ? "own" : size);
+  const images = await read("image", image);
   const [masked] = await read("mask", mask ? [mask] : []);
-  const controlling = await read("control", control, hires ? "own" : size);
-  const seen = await read("ip-image", ip, "own");
+  const controlling = await read("control", control);
+  const seen = await read("ip-image", ip);
   return { images, mask: masked, control: controlling, ip: seen };
 }
 
